@@ -1,0 +1,70 @@
+"""The embedded broker's configuration: one node that is broker and controller, on the loopback address only."""
+
+from pathlib import Path
+
+from fengsui.embedded.ports import LOOPBACK
+
+NODE_ID = 1
+_MIB = 1024 * 1024
+
+
+def properties(data: Path, broker_port: int, controller_port: int) -> dict[str, str]:
+    """Kafka's `server.properties` for one node with its log below `data`."""
+    return {
+        "process.roles": "broker,controller",
+        "node.id": str(NODE_ID),
+        "controller.quorum.voters": f"{NODE_ID}@{LOOPBACK}:{controller_port}",
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{broker_port},CONTROLLER://{LOOPBACK}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{broker_port}",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "log.dirs": str(data.resolve()),
+        **_TOPICS,
+        **_GROUPS,
+        **_SMALL,
+    }
+
+
+_TOPICS = {
+    "auto.create.topics.enable": "false",
+    "num.partitions": "4",
+    "default.replication.factor": "1",
+    "min.insync.replicas": "1",
+    "message.max.bytes": str(5 * _MIB),  # above the event topics' 4 MiB, so that each topic's own limit decides
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+}
+
+_GROUPS = {
+    "group.initial.rebalance.delay.ms": "0",  # the first worker need not wait for others
+    "group.min.session.timeout.ms": "1000",
+    # A dead worker's open transaction holds back every reader of committed records: look for it each second, not each ten.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+}
+
+_SMALL = {
+    # After kill -9 a new broker waits for its dead self's session to run out; the default is nine seconds.
+    "broker.session.timeout.ms": "2500",
+    "broker.heartbeat.interval.ms": "500",
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "log.cleaner.dedupe.buffer.size": str(16 * _MIB),  # the default of 128 MiB is a quarter of the heap
+    "log.index.size.max.bytes": str(_MIB),  # two such files are mapped for each of some hundred segments
+    "log.segment.bytes": str(256 * _MIB),
+    "metric.reporters": "",
+}
+
+
+def render(config: dict[str, str]) -> str:
+    """A Java properties file.
+
+    >>> render({"log.dirs": "C:\\\\a"})
+    'log.dirs=C:\\\\\\\\a\\n'
+    """
+    return "".join(f"{key}={value.replace(chr(92), chr(92) * 2)}\n" for key, value in config.items())

@@ -1,0 +1,162 @@
+"""Apache Kafka's jars: named with their checksums in `kafka.lock`, fetched once by jgo into the user's cache, verified, shared."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import jgo.constants
+import jgo.maven
+
+from fengsui.embedded import locks
+from fengsui.embedded.supervise import ServiceError
+
+_log = logging.getLogger(__name__)
+
+_LOCK_FILE = "kafka.lock"
+_HTTP_SECONDS = 60
+_OTHERS_DOWNLOAD_SECONDS = 900.0
+_ATTEMPTS = 3
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """One line of the lock file: Maven coordinate `group:artifact:version`, SHA-256 in hex, size in bytes."""
+
+    coordinate: str
+    sha256: str
+    size: int
+
+    @property
+    def path(self) -> Path:
+        """Where the jar lies below a Maven repository.
+
+        >>> Jar("org.slf4j:slf4j-api:1.7.36", "", 0).path.as_posix()
+        'org/slf4j/slf4j-api/1.7.36/slf4j-api-1.7.36.jar'
+        """
+        group, artifact, version = self.coordinate.split(":")
+        return Path(*group.split("."), artifact, version, f"{artifact}-{version}.jar")
+
+
+def locked() -> tuple[Jar, ...]:
+    """The jars of the broker, in class path order."""
+    text = resources.files("fengsui.embedded").joinpath(_LOCK_FILE).read_text("utf-8")
+    rows = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    return tuple(Jar(coordinate, sha256, int(size)) for coordinate, sha256, size in rows)
+
+
+def _fingerprint(jars: Sequence[Jar]) -> str:
+    return hashlib.sha256("".join(jar.sha256 for jar in jars).encode()).hexdigest()[:16]
+
+
+def _sound(path: Path, jar: Jar) -> bool:
+    if not path.is_file() or path.stat().st_size != jar.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256
+
+
+def _fetch(context: jgo.maven.MavenContext, repository: Path, jar: Jar) -> None:
+    """Bring one jar into the repository, verified; a torn or forged one is never left in place."""
+    target = repository / jar.path
+    if _sound(target, jar):
+        return
+    group, artifact, version = jar.coordinate.split(":")
+    last: Exception | None = None
+    for _ in range(_ATTEMPTS):
+        target.unlink(missing_ok=True)
+        try:
+            context.project(group, artifact).at_version(version).artifact().resolve()
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # requests' errors are OSErrors; jgo says "not found" with RuntimeError
+            last = error
+            _log.info("fetching %s failed: %s", jar.coordinate, error)
+            continue
+        if _sound(target, jar):
+            return
+        last = RuntimeError("checksum differs from kafka.lock")
+    target.unlink(missing_ok=True)
+    reason = str(last).splitlines()[0] if last is not None else "unknown"
+    raise ServiceError(f"cannot download {jar.coordinate} from {next(iter(context.remote_repos.values()))}: {reason}")
+
+
+@contextmanager
+def _silent(_name: str, _size: int) -> Iterator[Callable[[int], None]]:
+    yield lambda _count: None
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Progress]:
+    """A progress bar over all files together, on a terminal only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress as Bar, TextColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _silent
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("首次下载 Apache Kafka / first download", total=total)
+
+        @contextmanager
+        def one(_name: str, _size: int) -> Iterator[Callable[[int], None]]:
+            yield lambda count: bar.advance(task, count)
+
+        yield one
+
+
+def _download(repository: Path, jars: Sequence[Jar], maven_url: str) -> None:
+    missing = [jar for jar in jars if not _sound(repository / jar.path, jar)]
+    with _bar(sum(jar.size for jar in missing)) as progress:
+        context = jgo.maven.MavenContext(
+            resolver=jgo.maven.PythonResolver(progress_callback=progress),
+            repo_cache=repository,
+            remote_repos={"central": maven_url.rstrip("/") or jgo.constants.MAVEN_CENTRAL_URL},
+            timeout=_HTTP_SECONDS,
+        )
+        for jar in missing:
+            _fetch(context, repository, jar)
+
+
+def _listed(listing: Path, repository: Path, jars: Sequence[Jar]) -> bool:
+    """Whether a complete, verified set was recorded and every file still has its size: no hashing at each start."""
+    if not listing.is_file():
+        return False
+    files = [repository / jar.path for jar in jars]
+    return all(file.is_file() and file.stat().st_size == jar.size for file, jar in zip(files, jars, strict=True))
+
+
+def classpath(cache_dir: Path, maven_url: str) -> list[Path]:
+    """The broker's jars as files below `cache_dir`, downloaded and verified (SHA-256) on first use.
+
+    Several processes may ask at once: one downloads, the others wait for it. Raises ServiceError when a jar cannot be had.
+    """
+    jars = locked()
+    repository = cache_dir / "maven"
+    listing = cache_dir / f"kafka-{_fingerprint(jars)}.classpath"
+    if not _listed(listing, repository, jars):
+        try:
+            repository.mkdir(parents=True, exist_ok=True)
+            with locks.held(cache_dir / "maven.lock", _OTHERS_DOWNLOAD_SECONDS):
+                _download(repository, jars, maven_url)
+                _write(listing, "\n".join(str(jar.path) for jar in jars))
+        except locks.Busy:
+            raise ServiceError(f"another process has been filling {cache_dir} for too long") from None
+        except OSError as error:
+            raise ServiceError(f"cannot write the cache {cache_dir}: {error.strerror}") from error
+    return [repository / jar.path for jar in jars]
+
+
+def _write(path: Path, text: str) -> None:
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    aside.write_text(text + "\n", "utf-8")
+    aside.replace(path)

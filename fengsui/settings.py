@@ -1,0 +1,179 @@
+"""Every setting of the engine: read from `FENGSUI_*` environment variables, checked, described; docs/settings.md is generated from it.
+
+An empty address means "embedded": the engine then starts a service of its own (see `fengsui.embedded`).
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_MINUTE_MS = 60_000
+_DAY_MS = 86_400_000
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message is one line and never shows a value."""
+
+
+def user_cache() -> Path:
+    """The user's cache directory by the platform's convention (XDG_CACHE_HOME wins)."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    if named:
+        return Path(named)
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+
+
+class Settings(BaseSettings):
+    """The engine's settings. Construct it to read the environment; keyword arguments win over the environment.
+
+    >>> Settings(topic_prefix="test.").topic_prefix
+    'test.'
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FENGSUI_", frozen=True, hide_input_in_errors=True, extra="forbid")
+
+    # Kafka
+    kafka: str = Field("", description="Kafka bootstrap servers, `host:port[,host:port]`. Empty: an embedded broker.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to talk to those servers."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism, used with SASL_PLAINTEXT and SASL_SSL."
+    )
+    kafka_username: str = Field("", description="SASL user name.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="SASL password. Never shown or logged.")
+    kafka_ca_file: Path | None = Field(None, description="PEM file of the authorities to trust with SSL and SASL_SSL.")
+    topic_prefix: str = Field(
+        "fengsui.", pattern=r"^[A-Za-z0-9._-]{0,60}$", description="Put before each topic's name."
+    )
+    partitions: int = Field(
+        4, ge=1, le=1024, description="Partitions of every event topic, fixed when they are created."
+    )
+    replication: int = Field(1, ge=1, le=9, description="Replicas of each topic; 3 on a real cluster.")
+    group: str = Field("fengsui", min_length=1, description="Consumer group of the workers.")
+
+    # Redis
+    redis_url: SecretStr = Field(
+        SecretStr(""),
+        description="Redis or Valkey, `redis://[user:password@]host:port/db` or `rediss://`. Empty: an embedded server.",
+    )
+
+    # Embedded services
+    embedded_heap_mb: int = Field(512, ge=192, le=65_536, description="Heap of the embedded broker, MiB.")
+    embedded_jit: Literal["c1", "c2"] = Field(
+        "c1", description="Compiler of the embedded broker: `c1` starts quickly, `c2` runs faster after a minute."
+    )
+    maven_url: str = Field(
+        "",
+        pattern=r"^(https?://.+)?$",
+        description="Mirror to fetch the embedded broker's jars from; they are checked by SHA-256. Empty: Maven Central.",
+    )
+
+    # Files
+    data_dir: Path = Field(Path(".fengsui"), description="Data of the embedded services, logs, and `run.json`.")
+    archive_dir: Path = Field(
+        Path(), validate_default=False, description="The Parquet archive. Empty: `archive` below the data directory."
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache() / "fengsui",
+        description="Downloads, shared by all checkouts. Default: `fengsui` below the user's cache directory.",
+    )
+
+    # HTTP
+    http_port: int = Field(0, ge=0, le=65_535, description="Port of the intake and the API. 0: chosen by the system.")
+    metrics_port: int = Field(0, ge=0, le=65_535, description="Port of /metrics. 0: chosen by the system.")
+    max_event_bytes: int = Field(1_048_576, ge=1024, le=4_194_304, description="Larger events are refused (HTTP 413).")
+
+    # Engine
+    checkpoint_seconds: float = Field(5.0, gt=0, le=3600, description="Time between two checkpoints of a task's state.")
+    allowed_lateness_ms: dict[str, int] = Field(
+        default_factory=lambda: {
+            "inspection": 7 * _DAY_MS,
+            "penalty": 7 * _DAY_MS,
+            "complaint": 3 * _DAY_MS,
+            "iot": 10 * _MINUTE_MS,
+            "video": 10 * _MINUTE_MS,
+            "opinion": _DAY_MS,
+        },
+        description="Kind of event -> how late (observed - occurred, ms) it may come and still complete a crossing. JSON; "
+        "kinds not named keep their default.",
+    )
+    timezone: str = Field("Asia/Shanghai", description="Zone of local times in rules, deadlines and reports.")
+
+    # Logs
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="`auto`: coloured lines on a terminal, JSON elsewhere."
+    )
+
+    @field_validator("allowed_lateness_ms")
+    @classmethod
+    def _complete_lateness(cls, given: dict[str, int]) -> dict[str, int]:
+        default: dict[str, int] = cls.model_fields["allowed_lateness_ms"].get_default(call_default_factory=True)
+        unknown = sorted(given.keys() - default.keys())
+        if unknown:
+            raise ValueError(f"unknown kind {unknown[0]}")
+        if min(given.values(), default=0) < 0:
+            raise ValueError("a lateness cannot be negative")
+        return default | given
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("not a known time zone") from error
+        return name
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value() and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return url
+
+    @model_validator(mode="after")
+    def _archive_below_data(self) -> Self:
+        if self.archive_dir == Path():
+            object.__setattr__(self, "archive_dir", self.data_dir / "archive")  # frozen for everyone else
+        return self
+
+    def kafka_client(self) -> dict[str, str | int]:
+        """librdkafka's configuration to reach the cluster (`bootstrap.servers` and security). It may hold a password: never log it."""
+        config: dict[str, str | int] = {
+            "bootstrap.servers": self.kafka,
+            "security.protocol": self.kafka_security_protocol,
+        }
+        if self.kafka_security_protocol.startswith("SASL"):
+            config["sasl.mechanism"] = self.kafka_sasl_mechanism
+            config["sasl.username"] = self.kafka_username
+            config["sasl.password"] = self.kafka_password.get_secret_value()
+        if self.kafka_security_protocol.endswith("SSL") and self.kafka_ca_file is not None:
+            config["ssl.ca.location"] = str(self.kafka_ca_file)
+        return config
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field.
+
+    >>> variable("data_dir")
+    'FENGSUI_DATA_DIR'
+    """
+    return f"{Settings.model_config['env_prefix']}{field}".upper()
+
+
+def load(**given: object) -> Settings:
+    """Settings from the environment with `given` on top. Raises SettingsError, one line, naming the variable but no value."""
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise SettingsError(f"{variable(name)}: {first['msg']}") from None

@@ -1,0 +1,190 @@
+"""Bytes <-> columns for a chunk of one kind of event: the fast path (Avro -> Arrow in one call), equal to fastavro.
+
+Cost: about 0.4 us an event for current-schema Avro; a bad record is found by halving (log2 n calls); JSON about 2 us an event.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyruhvro
+
+from topics.events import Kind
+from topics.fields import Schema
+from topics.jsonform import from_json
+from topics.wire import HEADER, Refused, decode_body, header, writer_of
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A record of a chunk that does not decode: its index in the chunk, a named reason, a detail for people."""
+
+    index: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded chunk: `frame` has the kind's columns (in any rows that decode), `index` the position of each row in the chunk."""
+
+    frame: pl.DataFrame
+    index: pl.Series
+    bad: list[Bad]
+
+
+def decode_chunk(kind: Kind, values: Sequence[bytes | None]) -> Decoded:
+    """Decode n wire values of one kind. Never raises on input: what does not decode is in `bad`."""
+    current = header(kind.schema)
+    if all(value is not None and value[:5] == current for value in values):
+        return _assemble(kind.schema, [_avro(kind.schema, kind.schema.version, values, range(len(values)))])
+    groups: dict[tuple[str, int], list[int]] = {}
+    bad: list[Bad] = []
+    for i, value in enumerate(values):
+        try:
+            groups.setdefault(_form(kind, value), []).append(i)
+        except Refused as refused:
+            bad.append(Bad(i, refused.reason, refused.detail))
+    parts = [
+        _json(kind, values, where) if form == "json" else _avro(kind.schema, version, values, where)
+        for (form, version), where in groups.items()
+    ]
+    return _assemble(kind.schema, [*parts, Decoded(_empty(kind.schema), _index([]), bad)])
+
+
+def encode_frame(schema: Schema, frame: pl.DataFrame) -> list[bytes]:
+    """Wire values of a frame that has the schema's columns (extra columns are left out, missing optional ones are null)."""
+    have = set(frame.columns)
+    columns = [
+        pl.col(f.name).cast(f.dtype) if f.name in have else pl.lit(None, f.dtype).alias(f.name) for f in schema.fields
+    ]
+    table = frame.select(columns).to_arrow().cast(_arrow(schema))
+    head = header(schema)
+    bodies = [
+        body
+        for batch in table.to_batches()
+        for part in pyruhvro.serialize_record_batch(batch, _json_schema(schema, schema.version), 1)
+        for body in part.to_pylist()
+    ]
+    return [head + body for body in bodies]
+
+
+def _form(kind: Kind, value: bytes | None) -> tuple[str, int]:
+    if value is None:
+        raise Refused("null-value")
+    if not value:
+        raise Refused("empty-value")
+    if value[0] != 0:
+        if value[:1].isspace() or value[:1] in (b"{", b"["):
+            return ("json", 0)
+        raise Refused("unknown-format", value[:8].hex())
+    schema, version = writer_of(value)
+    if schema.number != kind.schema.number:
+        raise Refused("wrong-kind", schema.name)
+    return ("avro", version)
+
+
+def _avro(schema: Schema, version: int, values: Sequence[bytes | None], where: Iterable[int]) -> Decoded:
+    index = list(where)
+    bodies = [(values[i] or b"")[HEADER.size :] for i in index]
+    frames: list[pl.DataFrame] = []
+    kept: list[int] = []
+    bad: list[Bad] = []
+
+    def halve(lo: int, hi: int) -> None:
+        if lo == hi:
+            return
+        frame = _fast(schema, version, bodies[lo:hi])
+        if frame is not None:
+            frames.append(frame)
+            kept.extend(index[lo:hi])
+        elif hi - lo > 1:
+            middle = (lo + hi) // 2
+            halve(lo, middle)
+            halve(middle, hi)
+        else:
+            try:
+                record = decode_body(schema, version, bodies[lo])
+            except Refused as refused:
+                bad.append(Bad(index[lo], refused.reason, refused.detail))
+            else:
+                frames.append(_rows(schema, [record]))
+                kept.append(index[lo])
+
+    halve(0, len(bodies))
+    frame = pl.concat(frames, rechunk=False) if frames else _empty(schema)
+    return Decoded(frame, _index(kept), bad)
+
+
+def _fast(schema: Schema, version: int, bodies: list[bytes]) -> pl.DataFrame | None:
+    """The columns of the bodies, or None when any of them is broken (pyruhvro names no index, and raises a BaseException)."""
+    try:
+        batch = pyruhvro.deserialize_array(bodies, _json_schema(schema, version))
+        batch.validate(full=True)  # pyruhvro lets invalid UTF-8 through, and polars trusts its input
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 - pyo3's PanicException is a BaseException
+        return None
+    frame = pl.DataFrame(batch)
+    if version == schema.version:
+        return frame
+    later = [pl.lit(None, f.dtype).alias(f.name) for f in schema.fields if f.since > version]
+    return frame.with_columns(later).select(list(schema.columns))
+
+
+def _json(kind: Kind, values: Sequence[bytes | None], where: list[int]) -> Decoded:
+    records: list[dict[str, Any]] = []
+    kept: list[int] = []
+    bad: list[Bad] = []
+    for i in where:
+        try:
+            records.append(from_json(kind, values[i] or b""))
+            kept.append(i)
+        except Refused as refused:
+            bad.append(Bad(i, refused.reason, refused.detail))
+    return Decoded(_rows(kind.schema, records), _index(kept), bad)
+
+
+def _assemble(schema: Schema, parts: list[Decoded]) -> Decoded:
+    """One chunk from its parts, rows in arrival order."""
+    filled = [part for part in parts if len(part.index)]
+    bad = sorted((b for part in parts for b in part.bad), key=lambda b: b.index)
+    if not filled:
+        return Decoded(_empty(schema), _index([]), bad)
+    if len(filled) == 1:
+        return Decoded(filled[0].frame, filled[0].index, bad)
+    frame = pl.concat([part.frame for part in filled])
+    index = pl.concat([part.index for part in filled])
+    order = index.arg_sort()
+    return Decoded(frame[order], index.gather(order), bad)
+
+
+def _index(rows: list[int]) -> pl.Series:
+    return pl.Series("index", rows, dtype=pl.Int64)
+
+
+def _rows(schema: Schema, records: list[dict[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame(records, schema=schema.columns, orient="row")
+
+
+def _empty(schema: Schema) -> pl.DataFrame:
+    return pl.DataFrame(schema=schema.columns)
+
+
+@cache
+def _json_schema_text(number: int, version: int, schema: Schema) -> str:
+    return json.dumps(schema.avro(version))
+
+
+def _json_schema(schema: Schema, version: int) -> str:
+    return _json_schema_text(schema.number, version, schema)
+
+
+@cache
+def _arrow(schema: Schema) -> Any:
+    types = {"string": pa.string(), "long": pa.int64(), "double": pa.float64(), "boolean": pa.bool_(), "bytes": pa.binary()}
+    return pa.schema([pa.field(f.name, types[f.type], nullable=not f.required) for f in schema.fields])

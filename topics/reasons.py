@@ -1,0 +1,55 @@
+"""Named reasons: the same word in dead letter, metric, HTTP answer and page.
+
+>>> REASONS["bad-uscc"].zh
+'统一社会信用代码校验不通过'
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something was refused: code, Chinese text, English text, and whether mending and sending again can help."""
+
+    code: str
+    zh: str
+    en: str
+    mendable: bool = True
+
+
+REASONS: dict[str, Reason] = {
+    reason.code: reason
+    for reason in (
+        Reason("empty-value", "空记录", "the record has a zero-length value", mendable=False),
+        Reason("null-value", "空值记录", "the record has no value (a tombstone) where an event is due", mendable=False),
+        Reason("too-large", "超过大小上限", "larger than the event size limit"),
+        Reason("broken-avro", "Avro 解码失败", "the Avro body does not decode with its schema"),
+        Reason("unknown-schema", "未知的模式编号", "no schema has this id"),
+        Reason("unknown-format", "无法识别的格式", "neither the Avro wire format nor JSON"),
+        Reason("bad-json", "JSON 不完整或有误", "truncated or malformed JSON"),
+        Reason("bad-utf8", "文本不是合法的 UTF-8", "text is not valid UTF-8"),
+        Reason("bad-type", "字段类型不符", "a field has the wrong type"),
+        Reason("missing-field", "缺少必填字段", "a required field is missing or empty"),
+        Reason("unknown-kind", "未知的事件种类", "no such kind of event"),
+        Reason("wrong-kind", "事件种类与主题不符", "the event's kind is not that of its topic"),
+        Reason("unknown-sector", "未知的领域", "no such key sector"),
+        Reason("bad-subject", "监管对象标识有误", "the subject is not scheme:id with a known scheme"),
+        Reason("bad-uscc", "统一社会信用代码校验不通过", "the credit code fails GB 32100"),
+        Reason("bad-region", "行政区划代码有误", "the region is not a GB/T 2260 code"),
+        Reason("not-finite", "数值为 NaN 或无穷", "a number is NaN or infinite"),
+        Reason("time-too-old", "时间早于 2000 年", "a time before 2000-01-01"),
+        Reason("time-in-future", "时间晚于到达时间", "a time later than arrival plus the allowed clock skew"),
+        Reason("bad-time", "时间格式有误", "a time is neither milliseconds nor RFC 3339"),
+        Reason("bad-mapping", "无法按映射转换", "a row does not fit its mapping file"),
+        Reason("bad-cloudevent", "CloudEvents 属性有误", "required CloudEvents attributes are missing or malformed"),
+        Reason("bad-command", "指令有误", "the command does not parse or lacks actor, department or id"),
+        Reason("unknown-clue", "线索不存在", "no clue has this id"),
+        Reason("clue-closed", "线索已办结", "the clue is closed"),
+        Reason("already-claimed", "线索已被认领", "another actor holds the clue"),
+        Reason("not-claimed", "线索尚未认领", "the clue must be claimed first"),
+        Reason("not-owner", "非承办单位或承办人", "only the actor or department that holds the clue may do this"),
+        Reason("not-addressed", "线索未派发到该部门", "the clue was not sent to this department"),
+        Reason("wrong-state", "当前状态不允许该操作", "the clue's state does not allow this step"),
+        Reason("unknown-department", "未知的部门", "no such department"),
+    )
+}
