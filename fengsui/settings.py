@@ -1,4 +1,6 @@
-"""Every setting of the engine: read from `FENGSUI_*` environment variables, checked, described; docs/settings.md is generated from it.
+"""Every setting of the engine: read from `FENGSUI_*` environment variables, checked, described.
+
+docs/settings.md is generated from this file.
 
 An empty address means "embedded": the engine then starts a service of its own (see `fengsui.embedded`).
 """
@@ -37,46 +39,46 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FENGSUI_", frozen=True, hide_input_in_errors=True, extra="forbid")
 
     # Kafka
-    kafka: str = Field("", description="Kafka bootstrap servers, `host:port[,host:port]`. Empty: an embedded broker.")
+    kafka: str = Field(default="", description="Bootstrap servers, `host:port[,host:port]`. Empty: an embedded broker.")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How to talk to those servers."
+        default="PLAINTEXT", description="How to talk to those servers."
     )
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="SASL mechanism, used with SASL_PLAINTEXT and SASL_SSL."
+        default="SCRAM-SHA-512", description="SASL mechanism, used with SASL_PLAINTEXT and SASL_SSL."
     )
-    kafka_username: str = Field("", description="SASL user name.")
-    kafka_password: SecretStr = Field(SecretStr(""), description="SASL password. Never shown or logged.")
-    kafka_ca_file: Path | None = Field(None, description="PEM file of the authorities to trust with SSL and SASL_SSL.")
+    kafka_username: str = Field(default="", description="SASL user name.")
+    kafka_password: SecretStr = Field(default=SecretStr(""), description="SASL password. Never shown or logged.")
+    kafka_ca_file: Path | None = Field(default=None, description="PEM file of the authorities to trust with SSL.")
     topic_prefix: str = Field(
-        "fengsui.", pattern=r"^[A-Za-z0-9._-]{0,60}$", description="Put before each topic's name."
+        default="fengsui.", pattern=r"^[A-Za-z0-9._-]{0,60}$", description="Put before each topic's name."
     )
     partitions: int = Field(
-        4, ge=1, le=1024, description="Partitions of every event topic, fixed when they are created."
+        default=4, ge=1, le=1024, description="Partitions of every event topic, fixed when they are created."
     )
-    replication: int = Field(1, ge=1, le=9, description="Replicas of each topic; 3 on a real cluster.")
-    group: str = Field("fengsui", min_length=1, description="Consumer group of the workers.")
+    replication: int = Field(default=1, ge=1, le=9, description="Replicas of each topic; 3 on a real cluster.")
+    group: str = Field(default="fengsui", min_length=1, description="Consumer group of the workers.")
 
     # Redis
     redis_url: SecretStr = Field(
-        SecretStr(""),
-        description="Redis or Valkey, `redis://[user:password@]host:port/db` or `rediss://`. Empty: an embedded server.",
+        default=SecretStr(""),
+        description="Redis or Valkey, `redis://[user:password@]host:port/db` or `rediss://…`. Empty: an embedded one.",
     )
 
     # Embedded services
-    embedded_heap_mb: int = Field(512, ge=192, le=65_536, description="Heap of the embedded broker, MiB.")
+    embedded_heap_mb: int = Field(default=512, ge=192, le=65_536, description="Heap of the embedded broker, MiB.")
     embedded_jit: Literal["c1", "c2"] = Field(
-        "c1", description="Compiler of the embedded broker: `c1` starts quickly, `c2` runs faster after a minute."
+        default="c1", description="Compiler of the embedded broker: `c1` starts quickly, `c2` runs faster later."
     )
     maven_url: str = Field(
-        "",
+        default="",
         pattern=r"^(https?://.+)?$",
-        description="Mirror to fetch the embedded broker's jars from; they are checked by SHA-256. Empty: Maven Central.",
+        description="Mirror for the embedded broker's jars, which are checked by SHA-256. Empty: Maven Central.",
     )
 
     # Files
-    data_dir: Path = Field(Path(".fengsui"), description="Data of the embedded services, logs, and `run.json`.")
+    data_dir: Path = Field(default=Path(".fengsui"), description="Data of the embedded services, logs, and `run.json`.")
     archive_dir: Path = Field(
-        Path(), validate_default=False, description="The Parquet archive. Empty: `archive` below the data directory."
+        default=Path(), description="The Parquet archive. Default: `archive` below the data directory."
     )
     cache_dir: Path = Field(
         default_factory=lambda: user_cache() / "fengsui",
@@ -84,12 +86,16 @@ class Settings(BaseSettings):
     )
 
     # HTTP
-    http_port: int = Field(0, ge=0, le=65_535, description="Port of the intake and the API. 0: chosen by the system.")
-    metrics_port: int = Field(0, ge=0, le=65_535, description="Port of /metrics. 0: chosen by the system.")
-    max_event_bytes: int = Field(1_048_576, ge=1024, le=4_194_304, description="Larger events are refused (HTTP 413).")
+    http_port: int = Field(default=0, ge=0, le=65_535, description="Port of intake and API. 0: chosen by the system.")
+    metrics_port: int = Field(default=0, ge=0, le=65_535, description="Port of /metrics. 0: chosen by the system.")
+    max_event_bytes: int = Field(
+        default=1_048_576, ge=1024, le=4_194_304, description="Larger ones are refused (HTTP 413)."
+    )
 
     # Engine
-    checkpoint_seconds: float = Field(5.0, gt=0, le=3600, description="Time between two checkpoints of a task's state.")
+    checkpoint_seconds: float = Field(
+        default=5.0, gt=0, le=3600, description="Between two checkpoints of a task's state."
+    )
     allowed_lateness_ms: dict[str, int] = Field(
         default_factory=lambda: {
             "inspection": 7 * _DAY_MS,
@@ -99,15 +105,17 @@ class Settings(BaseSettings):
             "video": 10 * _MINUTE_MS,
             "opinion": _DAY_MS,
         },
-        description="Kind of event -> how late (observed - occurred, ms) it may come and still complete a crossing. JSON; "
-        "kinds not named keep their default.",
+        description="JSON, kind of event -> how late (observed - occurred, ms) it may come and still complete a "
+        "crossing. Kinds not named keep their default.",
     )
-    timezone: str = Field("Asia/Shanghai", description="Zone of local times in rules, deadlines and reports.")
+    timezone: str = Field(default="Asia/Shanghai", description="Zone of local times in rules, deadlines and reports.")
 
     # Logs
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe lines logged."
+    )
     log_format: Literal["auto", "console", "json"] = Field(
-        "auto", description="`auto`: coloured lines on a terminal, JSON elsewhere."
+        default="auto", description="`auto`: coloured lines on a terminal, JSON elsewhere."
     )
 
     @field_validator("allowed_lateness_ms")
@@ -146,7 +154,10 @@ class Settings(BaseSettings):
         return self
 
     def kafka_client(self) -> dict[str, str | int]:
-        """librdkafka's configuration to reach the cluster (`bootstrap.servers` and security). It may hold a password: never log it."""
+        """librdkafka's configuration to reach the cluster: `bootstrap.servers` and security.
+
+        It may hold a password: never log it.
+        """
         config: dict[str, str | int] = {
             "bootstrap.servers": self.kafka,
             "security.protocol": self.kafka_security_protocol,
@@ -170,7 +181,10 @@ def variable(field: str) -> str:
 
 
 def load(**given: object) -> Settings:
-    """Settings from the environment with `given` on top. Raises SettingsError, one line, naming the variable but no value."""
+    """Settings from the environment with `given` on top.
+
+    Raises SettingsError: one line that names the variable but no value.
+    """
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:

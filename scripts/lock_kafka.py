@@ -1,4 +1,4 @@
-"""Write fengsui/embedded/kafka.lock anew: resolve the broker's dependencies with jgo and record each jar's checksum and size.
+"""Write fengsui/embedded/kafka.lock anew: resolve the broker's dependencies, record each jar's checksum and size.
 
     python scripts/lock_kafka.py
 

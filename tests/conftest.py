@@ -1,11 +1,15 @@
-"""Fixtures shared by all tests: real services for the whole session, and settings that keep each test's topics apart."""
+"""Fixtures shared by all tests: real services for the session, settings that keep each test's topics apart."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fengsui.embedded import kafka, valkey as embedded_valkey
+from pydantic import SecretStr
+
+from fengsui.embedded import kafka
+from fengsui.embedded import valkey as embedded_valkey
 from fengsui.embedded.kafka import KafkaService
 from fengsui.embedded.valkey import ValkeyService
 from fengsui.settings import Settings
@@ -14,8 +18,6 @@ from fengsui.settings import Settings
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own FENGSUI_* variables never reach a test."""
-    import os
-
     for name in [name for name in os.environ if name.startswith("FENGSUI_")]:
         monkeypatch.delenv(name)
 
@@ -48,10 +50,10 @@ def topic_prefix() -> str:
 
 @pytest.fixture
 def settings(broker: KafkaService, valkey: ValkeyService, topic_prefix: str, tmp_path: Path) -> Settings:
-    """Settings that point to the session's services, with a topic prefix, a group and a data directory of the test's own."""
+    """Settings that point to the session's services; topic prefix, group and data directory are the test's own."""
     return Settings(
         kafka=broker.bootstrap,
-        redis_url=valkey.url,
+        redis_url=SecretStr(valkey.url),
         topic_prefix=topic_prefix,
         group=f"{topic_prefix}fengsui",
         data_dir=tmp_path / "data",

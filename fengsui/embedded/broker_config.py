@@ -44,7 +44,7 @@ _TOPICS = {
 _GROUPS = {
     "group.initial.rebalance.delay.ms": "0",  # the first worker need not wait for others
     "group.min.session.timeout.ms": "1000",
-    # A dead worker's open transaction holds back every reader of committed records: look for it each second, not each ten.
+    # A dead worker's open transaction holds back all readers of committed records: look each second, not each ten.
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
 }
 

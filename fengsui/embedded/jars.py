@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: named with their checksums in `kafka.lock`, fetched once by jgo into the user's cache, verified, shared."""
+"""Apache Kafka's jars: locked in `kafka.lock` by checksum, fetched once by jgo into the user's cache, shared by all."""
 
 import hashlib
 import logging
@@ -97,7 +97,8 @@ def _silent(_name: str, _size: int) -> Iterator[Callable[[int], None]]:
 def _bar(total: int) -> Iterator[Progress]:
     """A progress bar over all files together, on a terminal only."""
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress as Bar, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -138,7 +139,8 @@ def _listed(listing: Path, repository: Path, jars: Sequence[Jar]) -> bool:
 def classpath(cache_dir: Path, maven_url: str) -> list[Path]:
     """The broker's jars as files below `cache_dir`, downloaded and verified (SHA-256) on first use.
 
-    Several processes may ask at once: one downloads, the others wait for it. Raises ServiceError when a jar cannot be had.
+    Several processes may ask at once: one downloads, the others wait for it.
+    Raises ServiceError when a jar cannot be had.
     """
     jars = locked()
     repository = cache_dir / "maven"
@@ -149,7 +151,7 @@ def classpath(cache_dir: Path, maven_url: str) -> list[Path]:
             with locks.held(cache_dir / "maven.lock", _OTHERS_DOWNLOAD_SECONDS):
                 _download(repository, jars, maven_url)
                 _write(listing, "\n".join(str(jar.path) for jar in jars))
-        except locks.Busy:
+        except locks.BusyError:
             raise ServiceError(f"another process has been filling {cache_dir} for too long") from None
         except OSError as error:
             raise ServiceError(f"cannot write the cache {cache_dir}: {error.strerror}") from error

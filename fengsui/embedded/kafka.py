@@ -1,4 +1,4 @@
-"""An embedded Apache Kafka: a real broker in KRaft mode, run by the Java runtime that comes as a wheel, with nothing installed.
+"""An embedded Apache Kafka: a real broker in KRaft mode on a Java runtime from a wheel, with nothing installed.
 
 with running(settings) as kafka:
     producer = Producer({"bootstrap.servers": kafka.bootstrap})
@@ -104,7 +104,7 @@ class KafkaService:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             lock = locks.take(self._home / "lock", _OLD_BROKER_SECONDS)
-        except locks.Busy:
+        except locks.BusyError:
             raise ServiceError(f"another embedded Kafka is running on {self._home}") from None
         try:
             config = self._configure(broker_port, controller_port)
@@ -134,13 +134,18 @@ class KafkaService:
         arguments = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c", str(config)]
         with self.log.open("ab") as log:
             done = subprocess.run(
-                [*self._java, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=_FORMAT_SECONDS
+                [*self._java, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                timeout=_FORMAT_SECONDS,
+                check=False,
             )
         if done.returncode != 0:
             raise ServiceError(f"the embedded Kafka's storage could not be formatted (see {self.log})")
 
     def _answers(self, bootstrap: str) -> bool:
-        """Wait for the first answer to a metadata request that names the broker; False when it ends or takes too long."""
+        """Wait for the first metadata answer that names the broker; False when it ends or takes too long."""
         client = AdminClient(quiet_client(bootstrap))
         retrying = Retrying(
             retry=retry_if_result(lambda answered: not answered and self.alive),
@@ -153,7 +158,7 @@ class KafkaService:
             return False
 
 
-def quiet_client(bootstrap: str) -> dict[str, str | int | bool]:
+def quiet_client(bootstrap: str) -> dict[str, str | int | float | bool]:
     """Configuration of a client that probes: it reconnects at once and does not fill stderr while nobody listens."""
     return {
         "bootstrap.servers": bootstrap,
@@ -194,7 +199,7 @@ def java_command(settings: Settings) -> list[str]:
 
 
 def start(settings: Settings) -> KafkaService:
-    """Start an embedded broker with its data in `kafka` below the settings' data directory, and wait until it answers."""
+    """Start an embedded broker, its data in `kafka` below the data directory, and wait until it answers."""
     service = KafkaService(settings.data_dir.resolve() / "kafka", java_command(settings))
     service.start()
     return service

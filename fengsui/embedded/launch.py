@@ -2,10 +2,11 @@
 
     python launch.py GRACE_SECONDS COMMAND [ARGUMENT ...]
 
-Standard input is a pipe whose other end the parent holds and never writes to: when the parent ends, however it ends (`kill -9`
-too), the pipe closes and the command is stopped, first with SIGTERM and after GRACE_SECONDS with SIGKILL. The parent's process id
-is watched as well, because a fork of the parent may keep the pipe open. On Linux the kernel also kills the command should this
-process itself be killed. The command's process id is the first line of standard output.
+Standard input is a pipe whose other end the parent holds and never writes to: when the parent ends, however it ends
+(`kill -9` too), the pipe closes and the command is stopped, first with SIGTERM and after GRACE_SECONDS with SIGKILL.
+The parent's process id is watched as well, because a fork of the parent may keep the pipe open. On Linux the kernel
+also kills the command should this process itself be killed. The command's process id is the first line of standard
+output.
 
 The file runs by path in an isolated interpreter and imports the standard library only, so that it starts in some 20 ms.
 """

@@ -1,4 +1,4 @@
-"""Locks between processes: a file that one process at a time holds. The kernel lets go when the last holder ends, however it ends."""
+"""Locks between processes: a file that one process at a time holds, until its last holder ends, however it ends."""
 
 import fcntl
 import os
@@ -10,14 +10,16 @@ from pathlib import Path
 _POLL_SECONDS = 0.05
 
 
-class Busy(RuntimeError):
+class BusyError(RuntimeError):
     """Another process holds the lock."""
 
 
 def take(path: Path, seconds: float) -> int:
-    """Lock `path` (created when missing) and return its descriptor; closing it, and every copy a child inherited, unlocks.
+    """Lock `path` (created when missing) and return its descriptor.
 
-    Raises Busy when another process still holds it after `seconds`.
+    It is unlocked when the descriptor and every copy that a child inherited are closed.
+
+    Raises BusyError when another process still holds it after `seconds`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -28,7 +30,7 @@ def take(path: Path, seconds: float) -> int:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 os.close(descriptor)
-                raise Busy(f"{path} is held by another process") from None
+                raise BusyError(f"{path} is held by another process") from None
             time.sleep(_POLL_SECONDS)
         else:
             return descriptor

@@ -7,7 +7,10 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports free at this moment on 127.0.0.1. Another process may take one before it is used: be ready to retry."""
+    """`count` different ports free at this moment on 127.0.0.1.
+
+    Another process may take one before it is used: be ready to try again.
+    """
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

@@ -1,4 +1,4 @@
-"""Child processes that cannot be orphaned: each runs below a small launcher that stops it when this process ends, in any way."""
+"""Child processes that cannot be orphaned: a small launcher stops each when this process ends, in any way."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ class ServiceError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run: absolute program and arguments, the file that takes its output, and how long it may take to stop (seconds).
+    """What to run: absolute program and arguments, the file for its output, the seconds it may take to stop.
 
     `lock` is a locked descriptor (see `locks`) that the child inherits, so that its data cannot be opened twice.
     """
@@ -35,7 +35,7 @@ class Command:
 
 
 class Child:
-    """A running command. It is in a session of its own, so that the terminal's Ctrl-C reaches only us, who then stop it in order."""
+    """A running command, in a session of its own: the terminal's Ctrl-C reaches only us, who then stop it in order."""
 
     def __init__(self, command: Command) -> None:
         """Start it. Raises ServiceError when the launcher does not come up."""
@@ -69,7 +69,7 @@ class Child:
         return self._launcher.poll()
 
     def stop(self) -> None:
-        """Ask it to end and wait; the launcher kills it when it takes longer than its grace. Calling twice does nothing more."""
+        """Ask it to end and wait; it is killed when it takes longer than its grace. A second call does nothing more."""
         if self.alive:
             self._launcher.terminate()
         self._close()

@@ -1,4 +1,4 @@
-"""An embedded Redis-compatible server: Valkey from a wheel, on the loopback address, with a password made for each start.
+"""An embedded Redis-compatible server: Valkey from a wheel, on the loopback address, with a password of its own.
 
 with running(settings) as valkey:
     client = redis.Redis.from_url(valkey.url)
@@ -97,7 +97,7 @@ class ValkeyService:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             lock = locks.take(self._home / "lock", _OLD_SERVER_SECONDS)
-        except locks.Busy:
+        except locks.BusyError:
             raise ServiceError(f"another embedded Valkey is running on {self._home}") from None
         try:
             config = self._configure(port)
@@ -149,7 +149,7 @@ def answers(client: redis.Redis) -> bool:
 
 
 def start(settings: Settings) -> ValkeyService:
-    """Start an embedded server with its files in `valkey` below the settings' data directory, and wait until it answers."""
+    """Start an embedded server, its files in `valkey` below the data directory, and wait until it answers."""
     service = ValkeyService(settings.data_dir.resolve() / "valkey")
     service.start()
     return service

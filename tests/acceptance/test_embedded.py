@@ -3,7 +3,9 @@
 import pytest
 import redis
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
 from fengsui.embedded.kafka import KafkaService
 from fengsui.embedded.valkey import ValkeyService
 from fengsui.settings import Settings
@@ -12,8 +14,8 @@ pytestmark = pytest.mark.broker
 
 
 def make_topic(bootstrap: str, name: str) -> None:
-    created = AdminClient({"bootstrap.servers": bootstrap}).create_topics([NewTopic(name, 1, 1)])
-    created[name].result(30)
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
 
 
 def write(bootstrap: str, topic: str, value: bytes) -> None:
@@ -36,7 +38,9 @@ def read(bootstrap: str, topic: str) -> bytes:
         consumer.subscribe([topic])
         (message,) = consumer.consume(1, 30)
         assert message.error() is None
-        return bytes(message.value())
+        value = message.value()
+        assert value is not None
+        return value
     finally:
         consumer.close()
 
