@@ -70,7 +70,7 @@ _OTHERS = (
     Topic("commands", "线索指令", "clue_id", records.COMMAND, "command line, workbench", "dispatch, archive"),
     Topic("clue-log", "线索日志", "clue_id", records.CLUE_LOG, "dispatch", "view, feedback, archive", cleanup="compact"),
     Topic("rejected", "死信", "topic/partition/offset", records.REJECTED, "every stage, gateways", "operators, archive"),
-    Topic("rekeyed", "换键副本", "key", records.REKEYED, "detect, feedback", "regional", retention_ms=40 * DAY),
+    Topic("rekeyed", "换键副本", "key", records.EXAMPLE, "detect, feedback", "regional", retention_ms=40 * DAY),
     Topic("rules", "规则", "rule_id", records.RULE, "analysts", "detect, regional", 1, "compact"),
     Topic("shadow-clues", "影子线索", "clue_id", records.CLUE, "detect, regional", "analysts, archive"),
     Topic("lists", "名单", "name/entry", records.ENTRY, "analysts", "detect, regional", 1, "compact"),
@@ -86,6 +86,7 @@ _OTHERS = (
 
 TOPICS: dict[str, Topic] = {t.name: t for t in (*_events(), *_warnings(), *_OTHERS)}
 CONTROLS: Final = ("rules", "models", "lists")
+# `rekeyed` holds events under another key (region, person, chain) in their own schemas, beside learning examples.
 SCHEMAS: dict[int, Schema] = {t.schema.number: t.schema for t in TOPICS.values()}
 
 

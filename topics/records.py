@@ -92,18 +92,18 @@ WARNING = Schema(
     ),
 )
 
-# A copy of an event under another key. The event's own fields travel whole, as the Avro bytes of its kind.
-REKEYED = Schema(
-    "Rekeyed",
+# `rekeyed` carries events whole, in the wire format of their own kind, under another Kafka key; and these examples.
+EXAMPLE = Schema(
+    "Example",
     25,
-    "换键副本 an event, or a learning example, under another key",
+    "学习样本 a labelled example for the learner of a sector",
     (
-        Field("key", "string", "键", "region:…, person:…, chain:… or sector:…", required=True),
-        Field("kind", "string", "种类", "kind of the event, or 'example'", required=True),
-        Field("origin_partition", "long", "来源分区", required=True),
-        Field("origin_offset", "long", "来源位点", required=True),
-        Field("origin_ts", "long", "来源到达时间", required=True),
-        Field("body", "bytes", "内容", "the event in the wire format; JSON for an example", required=True),
+        Field("sector", "string", "重点领域", required=True),
+        Field("model", "string", "模型", required=True),
+        Field("label", "double", "标签", "1 bad, 0 good", required=True),
+        Field("weight", "double", "权重", required=True),
+        Field("features", "string", "特征", "JSON: name -> number, as of before the outcome", required=True),
+        Field("event_id", "string", "来源事件或线索", required=True),
     ),
 )
 
