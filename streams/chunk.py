@@ -1,0 +1,58 @@
+"""A fetched chunk of one partition: what Faust carries as one message and a task decides as one batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """n records of one partition in offset order. `prev`: where the reader stood before; `end`: where it stands after
+    (offsets between may be transaction markers). `topic` is the name without prefix."""
+
+    topic: str
+    partition: int
+    prev: int
+    end: int
+    offsets: npt.NDArray[np.int64]
+    timestamps: npt.NDArray[np.int64]
+    keys: list[bytes | None]
+    values: list[bytes | None]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def chunk_of(topic: str, partition: int, prev: int, records: Sequence[Any]) -> Chunk:
+    """A chunk of aiokafka or look-alike records (offset, timestamp in ms, key, value); at least one."""
+    n = len(records)
+    return Chunk(
+        topic,
+        partition,
+        prev,
+        records[-1].offset + 1,
+        np.fromiter((r.offset for r in records), np.int64, n),
+        np.fromiter((r.timestamp for r in records), np.int64, n),
+        [r.key for r in records],
+        [r.value for r in records],
+    )
+
+
+def cut(chunk: Chunk, first: int, last: int) -> Chunk:
+    """Rows first..last-1 of a chunk as a chunk; the covered offsets are divided without a gap."""
+    prev = chunk.prev if first == 0 else int(chunk.offsets[first])
+    end = chunk.end if last == len(chunk) else int(chunk.offsets[last])
+    part = slice(first, last)
+    return Chunk(
+        chunk.topic,
+        chunk.partition,
+        prev,
+        end,
+        chunk.offsets[part],
+        chunk.timestamps[part],
+        chunk.keys[part],
+        chunk.values[part],
+    )
