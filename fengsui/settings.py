@@ -1,17 +1,19 @@
 """Every setting of the engine: read from `FENGSUI_*` environment variables, checked, described.
 
-docs/settings.md is generated from this file.
-
-An empty address means "embedded": the engine then starts a service of its own (see `fengsui.embedded`).
+docs/settings.md is generated from this file. An empty address means "embedded": the engine then starts a service of its
+own (see `fengsui.embedded`).
 """
 
+import json
 import os
 import sys
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as PydanticSettingsError
 
 _MINUTE_MS = 60_000
 _DAY_MS = 86_400_000
@@ -21,12 +23,11 @@ class SettingsError(ValueError):
     """A setting is wrong; the message is one line and never shows a value."""
 
 
-def user_cache() -> Path:
-    """The user's cache directory by the platform's convention (XDG_CACHE_HOME wins)."""
+def user_cache_dir() -> Path:
+    """`fengsui` below the user's cache directory by the platform's convention; XDG_CACHE_HOME wins."""
     named = os.environ.get("XDG_CACHE_HOME", "")
-    if named:
-        return Path(named)
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    above = Path(named) if named else Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    return above / "fengsui"
 
 
 class Settings(BaseSettings):
@@ -36,7 +37,9 @@ class Settings(BaseSettings):
     'test.'
     """
 
-    model_config = SettingsConfigDict(env_prefix="FENGSUI_", frozen=True, hide_input_in_errors=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="FENGSUI_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True, extra="forbid"
+    )
 
     # Kafka
     kafka: str = Field(default="", description="Bootstrap servers, `host:port[,host:port]`. Empty: an embedded broker.")
@@ -81,11 +84,12 @@ class Settings(BaseSettings):
         default=Path(), description="The Parquet archive. Default: `archive` below the data directory."
     )
     cache_dir: Path = Field(
-        default_factory=lambda: user_cache() / "fengsui",
+        default_factory=user_cache_dir,
         description="Downloads, shared by all checkouts. Default: `fengsui` below the user's cache directory.",
     )
 
     # HTTP
+    bind: str = Field(default="127.0.0.1", description="Address that the HTTP servers listen on.")
     http_port: int = Field(default=0, ge=0, le=65_535, description="Port of intake and API. 0: chosen by the system.")
     metrics_port: int = Field(default=0, ge=0, le=65_535, description="Port of /metrics. 0: chosen by the system.")
     max_event_bytes: int = Field(
@@ -148,6 +152,12 @@ class Settings(BaseSettings):
         return url
 
     @model_validator(mode="after")
+    def _sasl_has_a_user(self) -> Self:
+        if self.kafka_security_protocol.startswith("SASL") and not self.kafka_username:
+            raise ValueError(f"{self.kafka_security_protocol} needs FENGSUI_KAFKA_USERNAME")
+        return self
+
+    @model_validator(mode="after")
     def _archive_below_data(self) -> Self:
         if self.archive_dir == Path():
             object.__setattr__(self, "archive_dir", self.data_dir / "archive")  # frozen for everyone else
@@ -180,14 +190,68 @@ def variable(field: str) -> str:
     return f"{Settings.model_config['env_prefix']}{field}".upper()
 
 
-def load(**given: object) -> Settings:
+def load(**given: Any) -> Settings:
     """Settings from the environment with `given` on top.
 
     Raises SettingsError: one line that names the variable but no value.
     """
     try:
-        return Settings(**given)  # type: ignore[arg-type]
+        return Settings(**given)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise SettingsError(f"{variable(name)}: {first['msg']}") from None
+        where = f"{variable(str(first['loc'][0]))}: " if first["loc"] else ""
+        raise SettingsError(f"{where}{first['msg'].removeprefix('Value error, ')}") from None
+    except PydanticSettingsError as error:  # a mapping that is not JSON
+        raise SettingsError(str(error).replace("\n", " ")) from None
+
+
+_SECTIONS = {  # the first field of each section of the page
+    "kafka": "Kafka",
+    "redis_url": "Redis",
+    "embedded_heap_mb": "Embedded services",
+    "data_dir": "Files",
+    "bind": "HTTP",
+    "checkpoint_seconds": "Engine",
+    "log_level": "Logs",
+}
+
+_PAGE_HEAD = """# Settings
+
+Written by `python -m fengsui.settings`; do not edit. Each setting is an environment variable. An empty address means
+that `fengsui up` and `fengsui demo` start a service of their own on 127.0.0.1 and stop it when they end, in any way.
+While one of them runs, the other commands find its addresses in `run.json` of the data directory; a variable that is
+set wins over that file. Passwords are never shown or logged.
+"""
+
+_TABLE_HEAD = "| variable | default | what it is |\n|---|---|---|\n"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is user_cache_dir:
+        return "by platform"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if value is None or value in ("", Path()):
+        return ""
+    return f"`{json.dumps(value)}`" if isinstance(value, dict) else f"`{value}`"
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    choices = [f"`{choice}`" for choice in get_args(field.annotation) if isinstance(choice, str)]
+    one_of = f" One of {', '.join(choices)}." if choices else ""
+    return f"| `{variable(name)}` | {_default(field)} | {field.description}{one_of} |\n"
+
+
+def settings_markdown() -> str:
+    """The page docs/settings.md: every setting with its variable, default and description, by section."""
+    parts = [_PAGE_HEAD]
+    for name, field in Settings.model_fields.items():
+        if name in _SECTIONS:
+            parts.append(f"\n## {_SECTIONS[name]}\n\n{_TABLE_HEAD}")
+        parts.append(_row(name, field))
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    (Path(__file__).parents[1] / "docs" / "settings.md").write_text(settings_markdown(), "utf-8")

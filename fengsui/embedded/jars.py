@@ -8,12 +8,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-
-import jgo.constants
-import jgo.maven
+from typing import TYPE_CHECKING
 
 from fengsui.embedded import locks
 from fengsui.embedded.supervise import ServiceError
+
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def _sound(path: Path, jar: Jar) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256
 
 
-def _fetch(context: jgo.maven.MavenContext, repository: Path, jar: Jar) -> None:
+def _fetch(context: "MavenContext", repository: Path, jar: Jar) -> None:
     """Bring one jar into the repository, verified; a torn or forged one is never left in place."""
     target = repository / jar.path
     if _sound(target, jar):
@@ -116,12 +117,15 @@ def _bar(total: int) -> Iterator[Progress]:
 
 
 def _download(repository: Path, jars: Sequence[Jar], maven_url: str) -> None:
+    from jgo.constants import MAVEN_CENTRAL_URL
+    from jgo.maven import MavenContext, PythonResolver
+
     missing = [jar for jar in jars if not _sound(repository / jar.path, jar)]
     with _bar(sum(jar.size for jar in missing)) as progress:
-        context = jgo.maven.MavenContext(
-            resolver=jgo.maven.PythonResolver(progress_callback=progress),
+        context = MavenContext(
+            resolver=PythonResolver(progress_callback=progress),
             repo_cache=repository,
-            remote_repos={"central": maven_url.rstrip("/") or jgo.constants.MAVEN_CENTRAL_URL},
+            remote_repos={"central": maven_url.rstrip("/") or MAVEN_CENTRAL_URL},
             timeout=_HTTP_SECONDS,
         )
         for jar in missing:

@@ -28,6 +28,7 @@ _READY_SECONDS = 60.0
 _OLD_BROKER_SECONDS = 20.0
 _FORMAT_SECONDS = 60.0
 _STOP_SECONDS = 15.0
+_ANSWER_SECONDS = 0.5
 _BIND_ATTEMPTS = 4
 _BIND_ERROR = b"Address already in use"
 
@@ -123,15 +124,23 @@ class KafkaService:
         shutil.rmtree(temporary, ignore_errors=True)  # native libraries that a killed broker left behind
         temporary.mkdir()
         config.write_text(render(properties(data, broker_port, controller_port)), "utf-8")
-        formatted = self._home / "formatted"
-        if not formatted.exists():
+        if not self._identity.exists():
             self._format(config)
-            formatted.touch()
         return config
+
+    @property
+    def _identity(self) -> Path:
+        """The file that Kafka writes last when it formats its storage; it names the cluster."""
+        return self._home / "data" / "meta.properties"
+
+    def _cluster_id(self) -> str:
+        """The identifier of our cluster, made when its storage was formatted."""
+        lines = self._identity.read_text("utf-8").splitlines()
+        return next(line.removeprefix("cluster.id=") for line in lines if line.startswith("cluster.id="))
 
     def _format(self, config: Path) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c", str(config)]
+        arguments = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)]
         with self.log.open("ab") as log:
             done = subprocess.run(
                 [*self._java, *arguments],
@@ -145,20 +154,24 @@ class KafkaService:
             raise ServiceError(f"the embedded Kafka's storage could not be formatted (see {self.log})")
 
     def _answers(self, bootstrap: str) -> bool:
-        """Wait for the first metadata answer that names the broker; False when it ends or takes too long."""
-        client = AdminClient(quiet_client(bootstrap))
+        """Wait for the first metadata answer of our own broker; False when it ends or takes too long.
+
+        On a port lost in a race another cluster may answer: only the cluster's id tells.
+        """
+        cluster = self._cluster_id()
+        client = AdminClient(_quiet_client(bootstrap))
         retrying = Retrying(
             retry=retry_if_result(lambda answered: not answered and self.alive),
             stop=stop_after_delay(_READY_SECONDS),
             wait=wait_exponential(multiplier=0.01, max=0.1),
         )
         try:
-            return bool(retrying(lambda: answers(client, 0.5)))
+            return bool(retrying(lambda: _answers(client, cluster)))
         except RetryError:
             return False
 
 
-def quiet_client(bootstrap: str) -> dict[str, str | int | float | bool]:
+def _quiet_client(bootstrap: str) -> dict[str, str | int | float | bool]:
     """Configuration of a client that probes: it reconnects at once and does not fill stderr while nobody listens."""
     return {
         "bootstrap.servers": bootstrap,
@@ -168,12 +181,13 @@ def quiet_client(bootstrap: str) -> dict[str, str | int | float | bool]:
     }
 
 
-def answers(client: AdminClient, seconds: float) -> bool:
-    """Whether a metadata request is answered, within `seconds`, with at least one broker."""
+def _answers(client: AdminClient, cluster: str) -> bool:
+    """Whether a metadata request is answered now, by that cluster, with a broker that takes part in it."""
     try:
-        return bool(client.list_topics(timeout=seconds).brokers)
+        metadata = client.list_topics(timeout=_ANSWER_SECONDS)
     except KafkaException:
         return False
+    return metadata.cluster_id == cluster and bool(metadata.brokers)
 
 
 def java_command(settings: Settings) -> list[str]:

@@ -133,14 +133,14 @@ class ValkeyService:
             wait=wait_exponential(multiplier=0.005, max=0.05),
         )
         try:
-            return bool(retrying(lambda: answers(client)))
+            return bool(retrying(lambda: _answers(client)))
         except RetryError:
             return False
         finally:
             client.close()
 
 
-def answers(client: redis.Redis) -> bool:
+def _answers(client: redis.Redis) -> bool:
     """Whether the server answers a PING (with the client's password)."""
     try:
         return bool(client.ping())
