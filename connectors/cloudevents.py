@@ -138,7 +138,7 @@ def is_cloudevent(headers: Iterable[tuple[str, str]]) -> bool:
 
 def structured(raw: bytes, mode: Mode = "structured") -> Event:
     """The event of a JSON object in the JSON event format. Raises Refused."""
-    members = _json(raw)
+    members = read_json(raw)
     if not isinstance(members, dict):
         raise Refused(REASON, "not a JSON object")
     has_data = "data" in members
@@ -150,15 +150,19 @@ def structured(raw: bytes, mode: Mode = "structured") -> Event:
         if has_data:
             raise Refused(REASON, "both data and data_base64")
         data, has_data = _unbase64(encoded), True
-    elif has_data and not is_json(attributes.get("datacontenttype", "application/json")) and not isinstance(data, str):
+    elif (
+        has_data
+        and not isread_json(attributes.get("datacontenttype", "application/json"))
+        and not isinstance(data, str)
+    ):
         raise Refused(REASON, "data of a type that is not JSON must be a string")
     return Event(mode, attributes, data, has_data, raw)
 
 
-def is_json(content_type: str) -> bool:
+def isread_json(content_type: str) -> bool:
     """Whether a media type declares JSON: `*/json` or `*/*+json`, parameters aside.
 
-    >>> is_json("application/vnd.x+json; v=1"), is_json("text/jsonp")
+    >>> isread_json("application/vnd.x+json; v=1"), isread_json("text/jsonp")
     (True, False)
     """
     return _JSON.match(content_type.strip()) is not None
@@ -187,7 +191,7 @@ def to_mapping(event: Event) -> tuple[Kind, dict[str, Any]]:
     """
     data = event.data
     if isinstance(data, bytes) or (isinstance(data, str) and event.mode == "binary"):
-        data = _json(data if isinstance(data, bytes) else data.encode())
+        data = read_json(data if isinstance(data, bytes) else data.encode())
     if not isinstance(data, dict):
         raise Refused("bad-type", "data is not a JSON object of event fields")
     attributes = event.attributes
@@ -235,7 +239,7 @@ def _elements(body: bytes) -> list[bytes]:
     try:
         return [bytes(raw) for raw in _ELEMENTS.decode(body)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        _json(body)  # names what is wrong with the text, where the text is wrong
+        read_json(body)  # names what is wrong with the text, where the text is wrong
         raise Refused(REASON, "a batch is a JSON array") from None
 
 
@@ -261,15 +265,15 @@ def _binary(headers: list[tuple[str, str]], content_type: str, body: bytes) -> E
     if content_type:
         attributes["datacontenttype"] = content_type
     _check(attributes)
-    if not body and not is_json(content_type):
+    if not body and not isread_json(content_type):
         return Event("binary", attributes, None, False, body)
     return Event("binary", attributes, _payload(content_type, body), bool(body), body)
 
 
 def _payload(content_type: str, body: bytes) -> Any:
     """Data of the binary mode: a JSON value where the type says JSON, else text where it is UTF-8, else bytes."""
-    if is_json(content_type):
-        return _json(body) if body else None
+    if isread_json(content_type):
+        return read_json(body) if body else None
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError:
@@ -322,7 +326,8 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def _json(body: bytes) -> Any:
+def read_json(body: bytes) -> Any:
+    """The value of a JSON text. Raises Refused (bad-json, bad-utf8), however deep, long or broken the text is."""
     try:
         return _ANY.decode(body)
     except UnicodeDecodeError as error:

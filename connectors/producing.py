@@ -1,7 +1,7 @@
 """Writing to Kafka from a gateway: batches in, one future a batch, bounded memory, a broker that may come and go.
 
-A batch's future is done when Kafka has acknowledged every record of it (acks=all, idempotent), or holds BrokerGone when the
-time limit passed first; then the sender is told to send again, and the engine drops repeats by event id.
+A batch's future is done when Kafka has acknowledged every record of it (acks=all, idempotent), or holds BrokerGone when
+the time limit passed first; then the sender is told to send again, and the engine drops repeats by event id.
 
 writer = EventWriter({"bootstrap.servers": "..."}, prefix="fengsui.")
 await writer.write(KINDS["iot"], [(b"device:7", value)])
@@ -65,7 +65,7 @@ def producer_config(client: Mapping[str, str | int], ack_seconds: float) -> dict
     }
 
 
-def dead_letter(reason: str, detail: str, stage: str, value: bytes, at: int, key: bytes | None = None) -> bytes:
+def dead_letter(reason: str, detail: str, stage: str, value: bytes, *, at: int) -> bytes:
     """The wire value of a dead letter for something that never reached a topic; `at` is when it was refused, ms UTC."""
     return encode(
         REJECTED,
@@ -77,7 +77,7 @@ def dead_letter(reason: str, detail: str, stage: str, value: bytes, at: int, key
             "partition": -1,
             "offset": -1,
             "rejected_at": at,
-            "key": key,
+            "key": None,
             "value": value[:EVENT_BYTES],
         },
     )
@@ -143,7 +143,7 @@ class EventWriter:
         self._thread.start()
 
     async def write(self, kind: Kind, pairs: Sequence[Pair], wait_seconds: float = 1.0) -> int:
-        """Write n events of a kind; returns n once all are acknowledged. Raises BrokerGone, or QueueFull after the wait."""
+        """Write n events of a kind; returns n once all are acknowledged. Raises BrokerGone or QueueFull."""
         return await self.send(kind.topic, pairs, wait_seconds)
 
     async def write_rejected(self, letters: Sequence[bytes], wait_seconds: float = 1.0) -> int:
@@ -164,7 +164,7 @@ class EventWriter:
                 return await asyncio.wrap_future(future)
 
     def submit(self, topic: str, pairs: Sequence[Pair], wait_seconds: float = 0.0) -> Future[int]:
-        """Hand records over; the future holds their number or BrokerGone. Raises QueueFull when they do not fit in time.
+        """Hand records over; the future holds their number or BrokerGone. Raises QueueFull when they do not fit.
 
         A batch larger than the whole queue is taken when the queue is empty.
         """
@@ -192,7 +192,7 @@ class EventWriter:
         return True
 
     def close(self, seconds: float = 15.0) -> int:
-        """Wait for what is under way, at most that long, and stop. Returns how many records were left unacknowledged."""
+        """Wait for what is under way, at most that long, and stop. Returns how many records were not acknowledged."""
         with self._lock:
             self._lock.wait_for(lambda: self._records == 0, seconds)
             left = self._records
@@ -242,7 +242,7 @@ class EventWriter:
             self._notice_waiting()
 
     def _renew(self) -> None:
-        """A new producer after a fatal error (a fenced or lost sequence): the old one's records fail and are sent again."""
+        """A new producer after a fatal error (a lost sequence): the old one's records fail, their senders are told."""
         old, self._producer = self._producer, Producer(self._config)
         self._fatal = False
         _log.error("producer renewed after a fatal error")

@@ -1,0 +1,209 @@
+"""`POST /v1/events`, `/metrics`, `/healthz`, `/readyz`: the HTTP door, as an ASGI application.
+
+202 is said only when Kafka has acknowledged every event of the body, dead letters of its bad ones included.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from connectors.http.body import BodyRefused, Limits, read_body, refuse_announced
+from connectors.http.forms import UnknownForm, read_form
+from connectors.http.intake import Refusal, Verdict, judge
+from connectors.metrics import GatewayMetrics, shared
+from connectors.producing import BrokerGone, Pair, QueueFull, dead_letter
+from topics.events import KINDS, Kind
+from topics.reasons import REASONS
+
+GATEWAY: Final = "http"
+STAGE: Final = "gateway-http"
+_HANG_UP: Final = (408, 413)
+_THREAD_BYTES: Final = 65_536  # larger bodies are judged beside the event loop, so that others are not kept waiting
+_READY_SECONDS: Final = 1.0
+_log = structlog.get_logger(__name__)
+
+# Answers that are no event's fault: status -> (code, Chinese, English).
+_ANSWERS: Final[dict[int, tuple[str, str, str]]] = {
+    400: ("bad-gzip", "gzip 数据有误", "the gzip data is broken"),
+    401: ("unauthorised", "缺少令牌或令牌无效", "a bearer token is missing or wrong"),
+    408: ("slow-sender", "请求体发送超时", "the body did not arrive in time"),
+    413: ("too-large", "超过大小上限", "larger than the limit"),
+    415: ("unknown-form", "不支持的媒体类型或编码", "unsupported media type or encoding"),
+    429: ("queue-full", "待写入队列已满，请稍后重试", "too much waits for Kafka; send again later"),
+    500: ("internal", "内部错误", "internal error"),
+    503: ("broker-gone", "消息总线暂不可用，请稍后重发", "Kafka does not answer; send again later"),
+}
+
+
+def now_ms() -> int:
+    """The wall clock, ms UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Writer(Protocol):
+    """What the door needs of a writer; `connectors.producing.EventWriter` is the real one."""
+
+    async def write(self, kind: Kind, pairs: Sequence[Pair], wait_seconds: float = 1.0) -> int:
+        """Write events and await their acknowledgement. Raises BrokerGone or QueueFull."""
+
+    async def write_rejected(self, letters: Sequence[bytes], wait_seconds: float = 1.0) -> int:
+        """Write dead letters and await their acknowledgement. Raises BrokerGone or QueueFull."""
+
+    def ready(self, seconds: float = 2.0) -> bool:
+        """Whether a broker answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """What the HTTP door is given. `tokens` empty: everybody may send (the door is on 127.0.0.1)."""
+
+    writer: Writer
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+    limits: Limits = field(default_factory=Limits)
+    max_event_bytes: int = 1_048_576
+    queue_seconds: float = 1.0
+    head_seconds: float = 10.0
+    port: int = 0
+    metrics: GatewayMetrics | None = None
+    registry: CollectorRegistry = REGISTRY
+    clock: Callable[[], int] = now_ms
+
+
+def build_app(config: HttpConfig) -> Starlette:
+    """The ASGI application of a configuration."""
+    door = _Door(config)
+    routes = [
+        Route("/v1/events", door.events, methods=["POST"]),
+        Route("/metrics", door.metrics, methods=["GET"]),
+        Route("/healthz", door.healthz, methods=["GET"]),
+        Route("/readyz", door.readyz, methods=["GET"]),
+    ]
+    return Starlette(routes=routes)
+
+
+class _Door:
+    def __init__(self, config: HttpConfig) -> None:
+        self._config = config
+        self._metrics = config.metrics or shared()
+        self._tokens = [hashlib.sha256(token.encode()).digest() for token in config.tokens]
+        self._ready: tuple[float, bool] = (0.0, False)
+
+    async def events(self, request: Request) -> Response:
+        """Take a body of events; every outcome is an answer with a named reason."""
+        started = time.monotonic()
+        try:
+            response = await self._events(request)
+        except ClientDisconnect:
+            response = _answer(408)
+        except Exception:
+            _log.exception("intake failed")
+            response = _answer(500)
+        self._metrics.request(GATEWAY, response.status_code, time.monotonic() - started)
+        return response
+
+    async def _events(self, request: Request) -> Response:
+        if not self._allowed(request.headers.get("authorization", "")):
+            return _answer(401, headers={"WWW-Authenticate": "Bearer"})
+        try:
+            refuse_announced(request.headers.get("content-length"), self._config.limits)
+            encoding = request.headers.get("content-encoding", "")
+            body = await read_body(request.stream(), encoding, self._config.limits)
+            self._metrics.body(GATEWAY, len(body))
+            form = read_form(request.headers.items(), body, request.query_params.get("kind", ""))
+        except BodyRefused as refused:
+            return self._refuse(refused.status, refused.reason, refused.detail)
+        except UnknownForm as unknown:
+            return self._refuse(415, "unknown-form", str(unknown))
+        now = self._config.clock()
+        arguments = (form.items, now, self._config.max_event_bytes)
+        large = len(body) > _THREAD_BYTES
+        verdict = await asyncio.to_thread(judge, *arguments) if large else judge(*arguments)
+        if form.unreadable:
+            self._count(verdict, written=False)
+            return _events_answer(400, verdict)
+        return await self._write(verdict, now)
+
+    async def _write(self, verdict: Verdict, now: int) -> Response:
+        writer, wait = self._config.writer, self._config.queue_seconds
+        letters = [dead_letter(r.reason, f"[{r.index}] {r.detail}", STAGE, r.raw, at=now) for r in verdict.refused]
+        writes = [writer.write(KINDS[code], pairs, wait) for code, pairs in verdict.pairs.items()]
+        results = await asyncio.gather(*writes, writer.write_rejected(letters, wait), return_exceptions=True)
+        failed = [result for result in results if isinstance(result, BaseException)]
+        if any(isinstance(failure, BrokerGone) for failure in failed):
+            return _answer(503, str(failed[0]), {"Retry-After": "5"})
+        if any(isinstance(failure, QueueFull) for failure in failed):
+            return _answer(429, str(failed[0]), {"Retry-After": "1"})
+        if failed:
+            raise failed[0]
+        self._count(verdict, written=True)
+        return _events_answer(422 if verdict.refused and not verdict.pairs else 202, verdict)
+
+    def _count(self, verdict: Verdict, *, written: bool) -> None:
+        for refusal in verdict.refused:
+            self._metrics.rejected(GATEWAY, refusal.reason)
+        for code, pairs in verdict.pairs.items() if written else ():
+            self._metrics.accepted(GATEWAY, code, len(pairs))
+
+    def _refuse(self, status: int, reason: str, detail: str) -> Response:
+        self._metrics.rejected(GATEWAY, reason)
+        # The rest of such a body is not worth reading: hang up instead.
+        return _answer(status, detail, {"Connection": "close"} if status in _HANG_UP else None)
+
+    def _allowed(self, authorization: str) -> bool:
+        if not self._tokens:
+            return True
+        scheme, _, token = authorization.partition(" ")
+        given = hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
+        # Every token is compared, so that time tells nothing about which one was nearly right.
+        matches = [hmac.compare_digest(given, known) for known in self._tokens]
+        return scheme.lower() == "bearer" and any(matches)
+
+    async def metrics(self, _request: Request) -> Response:
+        """Everything the process counts, in the text format of Prometheus."""
+        return Response(generate_latest(self._config.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def healthz(self, _request: Request) -> Response:
+        """The process is alive."""
+        return _json(200, {"ok": True})
+
+    async def readyz(self, _request: Request) -> Response:
+        """A broker answers; asked at most once a second, however often this is called."""
+        if time.monotonic() - self._ready[0] > _READY_SECONDS:
+            self._ready = (time.monotonic(), self._ready[1])
+            self._ready = (time.monotonic(), await asyncio.to_thread(self._config.writer.ready))
+        ready = self._ready[1]
+        return _json(200 if ready else 503, {"ok": ready})
+
+
+def _events_answer(status: int, verdict: Verdict) -> Response:
+    return _json(
+        status, {"accepted": verdict.accepted, "rejected": [_rejected(refusal) for refusal in verdict.refused]}
+    )
+
+
+def _rejected(refusal: Refusal) -> dict[str, Any]:
+    reason = REASONS[refusal.reason]
+    answer = {"index": refusal.index, "reason": reason.code, "zh": reason.zh, "en": reason.en}
+    return answer | {"detail": refusal.detail} if refusal.detail else answer
+
+
+def _answer(status: int, detail: str = "", headers: dict[str, str] | None = None) -> Response:
+    reason, zh, en = _ANSWERS[status]
+    content = {"accepted": 0, "rejected": [], "reason": reason, "zh": zh, "en": en, "detail": detail}
+    return _json(status, content, headers)
+
+
+def _json(status: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(content), status, headers, "application/json")

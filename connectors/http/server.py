@@ -1,0 +1,157 @@
+"""The HTTP door as a running server: on 127.0.0.1, in a thread of its own or in the caller's event loop."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from connectors.http.app import HttpConfig, build_app
+
+_HOST: Final = "127.0.0.1"
+_HEAD_BYTES: Final = 65_536
+_CONNECTIONS: Final = 512
+_START_SECONDS: Final = 20.0
+_STOP_SECONDS: Final = 5
+
+
+class ServerError(RuntimeError):
+    """The server did not come up."""
+
+
+class RunningServer:
+    """A server that answers on `port`; `stop()` lets requests under way finish, then returns. Safe from any thread."""
+
+    def __init__(self, config: HttpConfig) -> None:
+        """Binds at once (port 0: chosen by the system); serves when run. Raises OSError."""
+        self._socket = socket.create_server((_HOST, config.port), backlog=1024)
+        self._server = _Server(_uvicorn_config(config))
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it is bound to."""
+        return int(self._socket.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """Base URL, without a slash at the end."""
+        return f"http://{_HOST}:{self.port}"
+
+    async def run(self) -> None:
+        """Serve in this event loop until `stop_soon`."""
+        try:
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            self._socket.close()
+
+    def start(self) -> None:
+        """Serve in a thread; returns when requests are answered. Raises ServerError."""
+        self._thread = threading.Thread(target=lambda: asyncio.run(self.run()), name="http-gateway", daemon=True)
+        self._thread.start()
+        if not self._server.up.wait(_START_SECONDS):
+            raise ServerError("the HTTP gateway did not start")
+
+    def stop_soon(self) -> None:
+        """Take no new requests and end as soon as those under way have ended."""
+        self._server.should_exit = True
+
+    def stop(self) -> None:
+        """`stop_soon`, and wait for the thread."""
+        self.stop_soon()
+        if self._thread is not None:
+            self._thread.join()
+
+
+def serve(config: HttpConfig) -> RunningServer:
+    """A running server in a thread of its own: `.port`, `.url`, `.stop()`. Raises OSError or ServerError."""
+    server = RunningServer(config)
+    server.start()
+    return server
+
+
+@contextmanager
+def serving(config: HttpConfig) -> Iterator[RunningServer]:
+    """`serve` for the length of a block."""
+    server = serve(config)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@asynccontextmanager
+async def serving_here(config: HttpConfig) -> AsyncIterator[RunningServer]:
+    """A server in the caller's own event loop for the length of a block."""
+    server = RunningServer(config)
+    task = asyncio.create_task(server.run())
+    try:
+        yield server
+    finally:
+        server.stop_soon()
+        await task
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: whoever runs us decides what Ctrl-C means."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+def _guarded(head_seconds: float) -> type[H11Protocol]:
+    """uvicorn's HTTP/1.1 protocol, which also ends connections whose request head does not come in time."""
+
+    class Guarded(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._head_timer = self.loop.call_later(head_seconds, self._head_is_late)
+
+        def data_received(self, data: bytes) -> None:
+            if self._between_requests() and self._head_timer.cancelled():
+                self._head_timer = self.loop.call_later(head_seconds, self._head_is_late)
+            super().data_received(data)
+            if not self._between_requests():
+                self._head_timer.cancel()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._head_timer.cancel()
+            super().connection_lost(exc)
+
+        def _between_requests(self) -> bool:
+            return self.cycle is None or self.cycle.response_complete
+
+        def _head_is_late(self) -> None:
+            if self._between_requests() and not self.transport.is_closing():
+                self.transport.close()
+
+    return Guarded
+
+
+def _uvicorn_config(config: HttpConfig) -> uvicorn.Config:
+    return uvicorn.Config(
+        build_app(config),
+        http=_guarded(config.head_seconds),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_CONNECTIONS,
+        h11_max_incomplete_event_size=_HEAD_BYTES,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
