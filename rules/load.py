@@ -1,0 +1,218 @@
+"""YAML -> `Rule`. Every error names the rule file, the place and the fix (`RuleError`).
+
+>>> from rules.load import parse_rule
+>>> parse_rule("id: x", "x.yaml")
+Traceback (most recent call last):
+rules.errors.RuleError: x.yaml:1:1: key 'title' is missing
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from rules import explain, reach
+from rules.cases import duration, read_case
+from rules.durations import spoken
+from rules.errors import RuleError, SqlError, meant
+from rules.model import AGGS, FOREIGN, RANKS, STATUSES, Agg, Condition, Episode, Feature, Rule
+from rules.nodes import Value, compose
+from rules.sql import parse
+from rules.tree import TRUE, TYPES, Type
+from topics.codes import DEPARTMENTS, SECTORS
+from topics.events import KINDS, all_columns
+
+LONGEST_WINDOW: Final = 32 * 86_400_000
+LONGEST_QUIET: Final = 366 * 86_400_000
+MAX_FEATURES: Final = 40
+COLUMNS: Final[Mapping[str, Type]] = {name: TYPES[dtype] for name, dtype in all_columns().items()}
+_ID: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_FEATURE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_REQUIRED: Final = ("id", "title", "sector", "status", "on", "when", "severity", "episode", "department", "explain")
+KEYS: Final = (*_REQUIRED, "features", "basis", "source", "false_positives", "runbook", "tests")
+
+
+def load_rule(path: Path) -> Rule:
+    """The rule of one file. Raises RuleError."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RuleError(str(path), 1, 1, f"cannot be read: {error}") from error
+    return parse_rule(text, str(path))
+
+
+def load_packs(root: Path) -> list[Rule]:
+    """All rules of a file or folder, by id. Raises the first RuleError."""
+    rules, errors = scan(root)
+    if errors:
+        raise errors[0]
+    return rules
+
+
+def scan(root: Path) -> tuple[list[Rule], list[RuleError]]:
+    """All rules of a file or folder, by id, and what is wrong with the others."""
+    rules: dict[str, Rule] = {}
+    errors = []
+    files = sorted(root.rglob("*.yaml")) if root.is_dir() else [root]
+    for path in files:
+        try:
+            rule = load_rule(path)
+            if rule.id in rules:
+                raise RuleError(str(path), 1, 1, f"id '{rule.id}' is already used by {rules[rule.id].path}")
+            if root.is_dir() and path.stem != rule.id:
+                raise RuleError(str(path), 1, 1, f"the file of rule '{rule.id}' must be named {rule.id}.yaml")
+            rules[rule.id] = rule
+        except RuleError as error:
+            errors.append(error)
+    return [rules[key] for key in sorted(rules)], errors
+
+
+def parse_rule(text: str, path: str) -> Rule:
+    """The rule of a text; `path` is what errors call it. Raises RuleError."""
+    top = compose(text, path)
+    keys = top.mapping(KEYS, _REQUIRED)
+    on = tuple(_code(item, KINDS, "kind") for item in keys["on"].many())
+    sector = _code(keys["sector"], SECTORS, "sector")
+    features = _features(keys.get("features"))
+    types = {**COLUMNS, **{f.name: f.type for f in features}}
+    foreign = _one_foreign(keys.get("features"), features)
+    when = _condition(keys["when"], types)
+    _reachable(keys["when"], when, on, {f.name for f in features})
+    explain_ = keys["explain"].string()
+    try:
+        explain.check(explain_, types)
+    except ValueError as error:
+        keys["explain"].fail(str(error))
+    return Rule(
+        id=_id(keys["id"]),
+        title=keys["title"].string(),
+        sector=sector,
+        status=_code(keys["status"], STATUSES, "status"),
+        on=on,
+        features=features,
+        when=when,
+        severity=_severity(keys["severity"], types),
+        episode=_episode(keys["episode"], foreign),
+        department=_code(keys["department"], DEPARTMENTS, "department"),
+        explain=explain_,
+        basis=_optional(keys, "basis"),
+        source=_optional(keys, "source"),
+        false_positives=keys["false_positives"].strings() if "false_positives" in keys else (),
+        runbook=_optional(keys, "runbook"),
+        tests=tuple(read_case(item, sector, on) for item in keys["tests"].items) if "tests" in keys else (),
+        path=path,
+        text=text,
+    )
+
+
+def _optional(keys: Mapping[str, Value], name: str) -> str:
+    return keys[name].string() if name in keys else ""
+
+
+def _id(value: Value) -> str:
+    text = value.string()
+    if not _ID.fullmatch(text) or not 3 <= len(text) <= 64:  # noqa: PLR2004 - said in the message
+        value.fail("id is 3 to 64 lower-case letters and digits in words joined by '-'")
+    return text
+
+
+def _code(value: Value, known: Iterable[str], what: str) -> str:
+    code = value.string()
+    if code not in known:
+        value.fail(f"unknown {what} '{code}'{meant(code, known) or '; known are ' + ', '.join(known)}")
+    return code
+
+
+def _condition(value: Value, types: Mapping[str, Type]) -> Condition:
+    text = value.string()
+    try:
+        return Condition(parse(text, types), text)
+    except SqlError as error:
+        value.fail(error.message, error.offset)
+
+
+def _reachable(value: Value, when: Condition, on: tuple[str, ...], features: set[str]) -> None:
+    for kind in on:
+        if not reach.can_hold(when.tree, kind):
+            missing = sorted(when.columns - features - KINDS[kind].schema.columns.keys())
+            why = f": {kind} has no column {', '.join(missing)}" if missing else ""
+            value.fail(f"when can never hold for kind '{kind}'{why}")
+
+
+def _severity(value: Value, types: Mapping[str, Type]) -> tuple[tuple[str, Condition], ...]:
+    if value.shape == "scalar":
+        return ((_code(value, RANKS, "severity"), Condition(TRUE, "true")),)
+    bands = value.mapping(RANKS)
+    if not bands:
+        value.fail("severity needs at least one colour")
+    graver_first = sorted(bands, key=lambda colour: -RANKS[colour])
+    return tuple((colour, _condition(bands[colour], types)) for colour in graver_first)
+
+
+def _episode(value: Value, foreign: str | None) -> Episode:
+    keys = value.mapping(("by", "quiet"), ("quiet",))
+    quiet = duration(keys["quiet"])
+    if not 0 < quiet <= LONGEST_QUIET:
+        keys["quiet"].fail("quiet is more than 0 and at most 366d")
+    root = foreign or "subject"
+    by = tuple(_code(item, COLUMNS, "column") for item in keys["by"].many()) if "by" in keys else ()
+    for name in by:
+        if name in FOREIGN and name != foreign:
+            keys["by"].fail(f"episodes by {name} need a feature by {name}; this rule is judged by {root}")
+    return Episode((root, *(name for name in by if name != root)), quiet)
+
+
+def _features(value: Value | None) -> tuple[Feature, ...]:
+    if value is None:
+        return ()
+    keys = value.mapping(value.keys)
+    if len(keys) > MAX_FEATURES:
+        value.fail(f"a rule has at most {MAX_FEATURES} features")
+    return tuple(_feature(name, item) for name, item in keys.items())
+
+
+def _feature(name: str, value: Value) -> Feature:
+    if not _FEATURE.fullmatch(name) or name in COLUMNS or not _free(name):
+        value.fail(f"'{name[:40]}' cannot name a feature: lower-case letters, digits and _, and no column or SQL word")
+    keys = value.mapping(("agg", "of", "within", "by", "where"), ("agg", "within"))
+    agg: Agg = _code(keys["agg"], AGGS, "agg")  # type: ignore[assignment]
+    within = duration(keys["within"])
+    if not 0 < within <= LONGEST_WINDOW:
+        keys["within"].fail(f"within is more than 0 and at most {spoken(LONGEST_WINDOW)}")
+    by = tuple(_code(item, COLUMNS, "column") for item in keys["by"].many()) if "by" in keys else ("subject",)
+    if sum(b in FOREIGN for b in by) > 1:
+        keys["by"].fail(f"by takes at most one of {', '.join(FOREIGN)}")
+    of = _code(keys["of"], COLUMNS, "column") if "of" in keys else None
+    if of is None and agg != "count":
+        value.fail(f"{agg} needs 'of', the column it is taken of")
+    type_ = _feature_type(value, agg, of)
+    where = _condition(keys["where"], COLUMNS) if "where" in keys else None
+    feature = Feature(name, agg, of, within, by, where, type_)
+    if not reach.feeders(by, of, where.tree if where else TRUE):
+        value.fail(f"no kind of event has what feature '{name}' asks for (by, of and where together)")
+    return feature
+
+
+def _feature_type(value: Value, agg: Agg, of: str | None) -> Type:
+    if of is None or agg in ("count", "distinct"):
+        return "number"
+    if agg == "last":
+        return COLUMNS[of]
+    if COLUMNS[of] != "number":
+        value.keys["of"].fail(f"{agg} needs a number, but {of} is a {COLUMNS[of]}")
+    return "number"
+
+
+def _free(name: str) -> bool:
+    """Whether a condition reads the name as a column, and not as a word of SQL."""
+    try:
+        return parse(name, {name: "bool"}).op == "column"
+    except SqlError:
+        return False
+
+
+def _one_foreign(value: Value | None, features: tuple[Feature, ...]) -> str | None:
+    found = sorted({f.foreign for f in features if f.foreign})
+    if len(found) > 1 and value is not None:
+        value.fail(f"all features of one rule must share one foreign key, but these are by {' and '.join(found)}")
+    return found[0] if found else None
