@@ -22,6 +22,7 @@ KEY: Final = ("subject", "device_id", "metric")
 CHANNELS: Final = {"level": "偏离长期水平", "season": "偏离同时段常态", "trend": "短期趋势", "mix": "数值分布变化"}
 SCALE: Final = 3.0
 MOST_SERIES: Final = 1_000_000
+MOST: Final = 1e15  # larger readings count as this: sums of them must stay exact enough
 
 _SHAPES: Final = {  # state array -> dtype, shape of one series
     "scalars": (np.float64, (kernel.SCALARS,)),
@@ -108,7 +109,8 @@ class Sensor(Model):
         code = self._keys.codes(columns)
         self._reserve(len(self._keys))
         at = _column(x, "occurred_at", pl.Int64).fill_null(0).to_numpy()
-        value = _column(x, "value", pl.Float64).fill_null(np.nan).to_numpy()
+        raw = _column(x, "value", pl.Float64).fill_null(np.nan).to_numpy()
+        value = np.clip(np.where(np.isfinite(raw), raw, np.nan), -MOST, MOST)
         out = np.zeros((len(x), 10))
         _rows(code, at, value, *self._state.values(), out)
         score, held = 1.0 - np.exp(-out[:, 0] / SCALE), 1.0 - np.exp(-out[:, 8] / SCALE)

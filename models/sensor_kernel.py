@@ -33,7 +33,9 @@ ODD: Final = 2.0  # evidence of a row outside its season that goes on with a str
 FORGET_AT: Final = 20_000.0  # rows of history after which it counts half
 
 # columns of `scalars`
-N, MEAN, DEV, SDEV, SHIFT, SHIFT_DEV, LAST, QUANTUM, HOUR_NOW, HOUR_SUM, HOUR_N, SEEN, FIRST_AT, LAST_AT, STREAK = range(15)
+N, MEAN, DEV, SDEV, SHIFT, SHIFT_DEV, LAST, QUANTUM, HOUR_NOW, HOUR_SUM, HOUR_N, SEEN, FIRST_AT, LAST_AT, STREAK = (
+    range(15)
+)
 SCALARS: Final = 15
 # columns of `peaks`: rows seen, held evidence in five slots of HOLD / 4 rows, held surprise in the same five slots
 SLOTS: Final = 5
