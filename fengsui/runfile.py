@@ -1,6 +1,7 @@
 """`run.json` in the data directory: the addresses of the engine that runs there, for the other commands to find."""
 
 import json
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,12 +11,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
-import structlog
 from pydantic import SecretStr
 
 from fengsui.settings import Settings
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 _NAME = "run.json"
 _START_TOLERANCE_SECONDS = 2.0
@@ -87,7 +87,7 @@ def read_run(settings: Settings) -> Run | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:  # of another version, or not ours
-        _log.warning("run file is unreadable", path=str(path), reason=type(error).__name__)
+        _log.warning("%s is not a run file of this version: %s", path, type(error).__name__)
         return None
     return run if run.alive else None
 

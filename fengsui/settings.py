@@ -4,9 +4,12 @@ docs/settings.md is generated from this file. An empty address means "embedded":
 own (see `fengsui.embedded`).
 """
 
+import difflib
 import json
+import logging
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -14,6 +17,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
+
+_log = logging.getLogger(__name__)
 
 _MINUTE_MS = 60_000
 _DAY_MS = 86_400_000
@@ -190,11 +195,27 @@ def variable(field: str) -> str:
     return f"{Settings.model_config['env_prefix']}{field}".upper()
 
 
+def misspelt(names: Iterable[str]) -> list[str]:
+    """A line for each name that looks like a setting of ours and is none.
+
+    >>> misspelt(["FENGSUI_KAFAK", "FENGSUI_KAFKA", "KAFAK"])
+    ['FENGSUI_KAFAK is not a setting; did you mean FENGSUI_KAFKA?']
+    """
+    known = [variable(field) for field in Settings.model_fields]
+    lines = []
+    for name in sorted(name for name in names if name.startswith("FENGSUI_") and name not in known):
+        near = difflib.get_close_matches(name, known, 1)
+        lines.append(f"{name} is not a setting{f'; did you mean {near[0]}?' if near else ''}")
+    return lines
+
+
 def load(**given: Any) -> Settings:
-    """Settings from the environment with `given` on top.
+    """Settings from the environment with `given` on top. A FENGSUI_ variable that is none is warned of.
 
     Raises SettingsError: one line that names the variable but no value.
     """
+    for line in misspelt(os.environ):
+        _log.warning(line)
     try:
         return Settings(**given)
     except ValidationError as error:

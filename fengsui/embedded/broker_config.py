@@ -6,6 +6,7 @@ from fengsui.embedded.ports import LOOPBACK
 
 NODE_ID = 1
 _MIB = 1024 * 1024
+_ASCII_END = 128
 
 
 def properties(data: Path, broker_port: int, controller_port: int) -> dict[str, str]:
@@ -62,9 +63,20 @@ _SMALL = {
 
 
 def render(config: dict[str, str]) -> str:
-    """A Java properties file.
+    """A Java properties file, in ASCII: Java reads other letters only as escapes.
 
     >>> render({"log.dirs": "C:\\\\a"})
     'log.dirs=C:\\\\\\\\a\\n'
     """
-    return "".join(f"{key}={value.replace(chr(92), chr(92) * 2)}\n" for key, value in config.items())
+    return "".join(f"{key}={_escaped(value)}\n" for key, value in config.items())
+
+
+def _escaped(value: str) -> str:
+    r"""UTF-16 code units as Java wants them.
+
+    >>> _escaped("/data/烽燧")
+    '/data/\\u70fd\\u71e7'
+    """
+    doubled = value.replace("\\", "\\\\")
+    units = doubled.encode("utf-16-be").hex(" ", 2).split()
+    return "".join(chr(int(unit, 16)) if int(unit, 16) < _ASCII_END else f"\\u{unit}" for unit in units)

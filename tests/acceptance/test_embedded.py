@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from fengsui.embedded import ServiceError, kafka, locks, services
+from fengsui.embedded import service as service_module
 from fengsui.embedded import valkey as embedded_valkey
 from fengsui.embedded.kafka import KafkaService
 from fengsui.embedded.ports import free_ports
@@ -121,6 +122,18 @@ def test_kafka_keeps_its_data(tmp_path: Path) -> None:
     assert not psutil.pid_exists(pid)
 
 
+def test_a_directory_with_chinese_letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services work in a directory named in Chinese with a blank, also where the locale is plain C."""
+    monkeypatch.setenv("LC_ALL", "C")
+    home = tmp_path / "烽燧 数据"
+    with services(Settings(data_dir=home)) as running:
+        make_topic(running.kafka_bootstrap, "t")
+        write(running.kafka_bootstrap, "t", "烽燧".encode())
+        assert read(running.kafka_bootstrap, "t") == ["烽燧".encode()]
+        assert redis.Redis.from_url(running.redis_url).ping()
+        assert (home / "kafka" / "data" / "t-0").is_dir()
+
+
 def test_valkey_comes_back_empty(tmp_path: Path) -> None:
     """After kill -9 the server is back on the same address with nothing in it: the live view is built again."""
     with embedded_valkey.running(Settings(data_dir=tmp_path)) as service:
@@ -136,9 +149,9 @@ def test_two_brokers_never_share_data(
     broker: KafkaService, service_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second broker on the directory of a running one is refused, and the running one is not disturbed."""
-    monkeypatch.setattr(kafka, "_OLD_BROKER_SECONDS", 0.1)
-    with pytest.raises(ServiceError, match="another embedded Kafka is running"):
-        kafka.start(service_settings)
+    monkeypatch.setattr(KafkaService, "predecessor_seconds", 0.1)
+    with pytest.raises(ServiceError, match="another embedded Kafka is running"), kafka.running(service_settings):
+        pass
     assert broker.alive
 
 
@@ -146,7 +159,7 @@ def test_a_taken_port_is_chosen_again(tmp_path: Path, broker: KafkaService, monk
     """When another process takes the port between choice and start, another one is chosen."""
     taken, free = int(broker.bootstrap.split(":")[1]), free_ports(4)
     offered = iter([[taken, free[0]], [free[1], free[2]]])
-    monkeypatch.setattr(kafka, "free_ports", lambda _count: next(offered))
+    monkeypatch.setattr(service_module, "free_ports", lambda _count: next(offered))
     with kafka.running(Settings(data_dir=tmp_path)) as service:
         assert service.bootstrap == f"127.0.0.1:{free[1]}"
 

@@ -71,6 +71,13 @@ def test_a_wrong_value_is_one_line(monkeypatch: pytest.MonkeyPatch, name: str, v
     assert name.removeprefix("FENGSUI_").lower() in text.lower() or "FENGSUI_KAFKA_USERNAME" in text
 
 
+def test_a_misspelt_variable_is_warned_of(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A variable that no setting has is said, with the one that was meant and without its value."""
+    monkeypatch.setenv("FENGSUI_REDIS_ULR", "hunter2")
+    load()
+    assert caplog.messages == ["FENGSUI_REDIS_ULR is not a setting; did you mean FENGSUI_REDIS_URL?"]
+
+
 def test_lateness_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kinds that are not named keep their default; an unknown kind is refused."""
     monkeypatch.setenv("FENGSUI_ALLOWED_LATENESS_MS", '{"iot": 5}')
