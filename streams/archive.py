@@ -14,7 +14,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from connectors.archive.opening import LogIds
-from connectors.archive.table import Record
+from connectors.archive.reading import record_of
 from streams import archive_metrics as metrics
 from streams.archive_buffer import Buffer, Flush
 from topics.catalogue import TOPICS
@@ -185,10 +185,7 @@ class _Session:
                 continue
             buffer = buffers.get((message.topic(), message.partition()))
             if buffer is not None:
-                record = Record(
-                    message.offset(), message.timestamp()[1], message.key(), message.value(), _headers(message)
-                )
-                buffer.add(record, self._clock)
+                buffer.add(record_of(message), self._clock)
 
     def _heed(self, message: Any, error: KafkaError) -> None:
         key = (message.topic(), message.partition())
@@ -264,14 +261,6 @@ class _Session:
         metrics.LAG_SECONDS.set(0.0 if oldest is None else max(0.0, self._clock() - oldest / 1000))
         metrics.BUFFERED_BYTES.set(sum(buffer.bytes for buffer in self._buffers.values()))
         metrics.REFUSED.set(len(self._refused))
-
-
-def _headers(message: Any) -> list[tuple[str, bytes | None]] | None:
-    try:
-        headers: list[tuple[str, bytes | None]] | None = message.headers()
-    except UnicodeDecodeError as error:  # the client cannot show them; the record itself must not be lost
-        return [("undecodable-header", error.object)]
-    return headers
 
 
 def consumer_config(client: Mapping[str, Any], group: str) -> dict[str, Any]:

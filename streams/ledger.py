@@ -5,8 +5,8 @@ its own partition.
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
@@ -18,8 +18,9 @@ from topics.wire import decode, encode
 
 PART_BYTES: Final = 512 * 1024
 _LOOK_BACK: Final = 32
-_POLL_SECONDS: Final = 1.0
-_OUT_OF_PATIENCE: Final = 60  # polls without a record before a read gives up: the broker is gone
+_POLL_SECONDS: Final = 0.02
+_OUT_OF_PATIENCE: Final = 30.0  # seconds without a record or an end before a read gives up: the broker is gone
+_NO_END: Final = 2**62
 
 
 class LedgerUnreachableError(Exception):
@@ -85,60 +86,103 @@ def ledger_partition(stage: str, partition: int, count: int) -> int:
 
 
 class Ledger:
-    """Reads of one task. Opens a consumer for a read and closes it: recovery is rare."""
+    """Reads of one task. The consumer is opened by the first read and closed by `close`, once the task is live."""
 
     def __init__(self, client: dict[str, Any], prefix: str, partition: int) -> None:
         self._client = client
         self._prefix = prefix
         self._partition = partition
+        self._open: _Reader | None = None
+
+    @property
+    def _reader(self) -> "_Reader":
+        if self._open is None:
+            self._open = _Reader(self._client)
+        return self._open
+
+    def close(self) -> None:
+        """Let go of the consumer."""
+        reader, self._open = self._open, None
+        if reader is not None:
+            reader.close()
 
     def last(self) -> Progress:
         """The newest committed progress; an empty one for a new task."""
-        with _Reader(self._client) as reader:
-            low, high = reader.ends(self._prefix + "progress", self._partition)
-            back = _LOOK_BACK
-            while high > low:
-                start = max(low, high - back)
-                values = [m.value() for m in reader.read(self._prefix + "progress", self._partition, start, high)]
-                if values:
-                    return progress_of(values[-1])
-                if start == low:
-                    break
-                back *= 8
+        topic = self._prefix + "progress"
+        low, high = self._reader.ends(topic, self._partition)
+        back = _LOOK_BACK
+        while high > low:
+            start = max(low, high - back)
+            values = [m.value() for m in self._reader.read(topic, self._partition, start, high)]
+            if values:
+                return progress_of(values[-1])
+            if start == low:
+                break
+            back *= 8
         return Progress()
 
-    def since(self, checkpoint: Checkpoint | None) -> Iterator[Progress]:
+    def since(self, checkpoint: Checkpoint | None) -> list[Progress]:
         """Progress records after a checkpoint (all of them without one), in order."""
         topic, after = self._prefix + "progress", checkpoint.seq if checkpoint else 0
-        with _Reader(self._client) as reader:
-            low, high = reader.ends(topic, self._partition)
-            start = max(low, checkpoint.progress) if checkpoint else low
-            for message in reader.read(topic, self._partition, start, high):
-                progress = progress_of(message.value())
-                if progress.seq > after:
-                    yield progress
+        low, high = self._reader.ends(topic, self._partition)
+        start = max(low, checkpoint.progress) if checkpoint else low
+        records = [progress_of(m.value()) for m in self._reader.read(topic, self._partition, start, high)]
+        return [progress for progress in records if progress.seq > after]
 
     def checkpoint(self, where: Checkpoint) -> bytes:
         """The bytes of a checkpoint. Raises LedgerLostError."""
-        with _Reader(self._client) as reader:
-            topic = self._prefix + "checkpoints"
-            rows = [decode(m.value())[1] for m in reader.read(topic, self._partition, where.first, where.end)]
-        rows = [row for row in rows if json.loads(row["meta"])["seq"] == where.seq]
+        messages = self._reader.read(self._prefix + "checkpoints", self._partition, where.first, where.end)
+        rows = [row for row in (decode(m.value())[1] for m in messages) if json.loads(row["meta"])["seq"] == where.seq]
         if not rows or len(rows) != rows[0]["parts"]:
             raise LedgerLostError(f"checkpoint {where} is incomplete: {len(rows)} parts")
         return b"".join(row["body"] for row in sorted(rows, key=lambda row: int(row["part"])))
 
-    def slice(self, topic: str, partition: int, first: int, end: int) -> Chunk | None:
-        """The committed records with first <= offset < end; None when there are none. Raises LedgerLostError."""
-        with _Reader(self._client) as reader:
-            low, _ = reader.ends(self._prefix + topic, partition)
+    def replay(self, partition: int, firsts: Mapping[str, int]) -> "Replay":
+        """Reads topic after topic from `firsts` on, each once, in order. Raises LedgerLostError when that is gone."""
+        for topic, first in firsts.items():
+            low, _ = self._reader.ends(self._prefix + topic, partition)
             if low > first:
                 raise LedgerLostError(f"{topic}/{partition} begins at {low}, replay needs {first}")
-            rows = [_Row(m) for m in reader.read(self._prefix + topic, partition, first, end)]
-        if not rows:
-            return None
-        chunk = chunk_of(topic, partition, first, rows)
-        return Chunk(topic, partition, first, end, chunk.offsets, chunk.timestamps, chunk.keys, chunk.values)
+        return Replay(self._client, self._prefix, partition, firsts)
+
+
+class Replay:
+    """Slices of the input topics, read again in the order in which they were decided."""
+
+    def __init__(self, client: dict[str, Any], prefix: str, partition: int, firsts: Mapping[str, int]) -> None:
+        self._readers = {topic: _Reader(client) for topic in firsts}
+        self._partition = partition
+        self._records = {
+            topic: _peekable(reader.read(prefix + topic, partition, firsts[topic], _NO_END))
+            for topic, reader in self._readers.items()
+        }
+
+    def slice(self, topic: str, first: int, end: int) -> Chunk | None:
+        """The committed records with first <= offset < end; None when there are none."""
+        rows = [_Row(m) for m in self._records[topic].until(end) if (m.offset() or 0) >= first]
+        return replace(chunk_of(topic, self._partition, first, rows), end=end) if rows else None
+
+    def close(self) -> None:
+        """Close the consumers."""
+        for reader in self._readers.values():
+            reader.close()
+
+
+class _peekable:  # noqa: N801 - an iterator, named like itertools' own
+    def __init__(self, messages: Iterator[Message]) -> None:
+        self._messages = messages
+        self._next: Message | None = None
+
+    def until(self, end: int) -> Iterator[Message]:
+        while True:
+            message = self._next or next(self._messages, None)
+            self._next = None
+            if message is None:
+                return
+            if (message.offset() or 0) >= end:
+                self._next = message
+                return
+            yield message
 
 
 def blobs(name: str, seq: int, body: bytes) -> list[tuple[bytes, bytes]]:
@@ -180,10 +224,8 @@ class _Reader:
             }
         )
 
-    def __enter__(self) -> "_Reader":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the consumer."""
         self._consumer.close()
 
     def ends(self, topic: str, partition: int) -> tuple[int, int]:
@@ -196,17 +238,22 @@ class _Reader:
         if first >= end:
             return
         self._consumer.assign([TopicPartition(topic, partition, first if first > 0 else OFFSET_BEGINNING)])
-        idle = 0
-        while idle < _OUT_OF_PATIENCE:
-            messages = self._consumer.consume(10_000, _POLL_SECONDS)
-            idle = 0 if messages else idle + 1
+        quiet = 0.0
+        position = first
+        while quiet < _OUT_OF_PATIENCE:
+            # consume() comes back early only with all it was asked for: ask for no more than can come, and briefly
+            messages = self._consumer.consume(max(1, min(10_000, end - position)), _POLL_SECONDS)
+            quiet = 0.0 if messages else quiet + _POLL_SECONDS
             for message in messages:
                 error = message.error()
                 if error is not None and error.code() == KafkaError._PARTITION_EOF:
                     return
                 if error is not None:
                     raise LedgerUnreachableError(str(error))
-                if message.offset() >= end:
+                position = message.offset() + 1
+                if position > end:
                     return
                 yield message
+                if position == end:
+                    return
         raise LedgerUnreachableError(f"{topic}/{partition}: no answer")

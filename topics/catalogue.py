@@ -45,6 +45,8 @@ class Topic:
         }
         if self.cleanup == "delete":
             return config | {"retention.ms": str(self.retention_ms)}
+        if self.name == "checkpoints":  # only the newest is ever read: let the cleaner run early
+            return config | {"min.compaction.lag.ms": "0", "segment.bytes": str(64 * 1024 * 1024)}
         return config | {"min.compaction.lag.ms": str(KEEP_BEFORE_COMPACTION), "segment.ms": str(DAY)}
 
 
@@ -69,7 +71,10 @@ _OTHERS = (
     Topic("clues", "线索派发", "clue_id", records.CLUE, "detect, regional, feedback", "dispatch, archive"),
     Topic("commands", "线索指令", "clue_id", records.COMMAND, "command line, workbench", "dispatch, archive"),
     Topic("clue-log", "线索日志", "clue_id", records.CLUE_LOG, "dispatch", "view, feedback, archive", cleanup="compact"),
-    Topic("rejected", "死信", "topic/partition/offset", records.REJECTED, "every stage, gateways", "operators, archive"),
+    Topic(
+        "rejected", "死信", "topic/partition/offset", records.REJECTED, "every stage, gateways", "operators, archive",
+        max_bytes=EVENT_BYTES + 512 * 1024,
+    ),
     Topic("rekeyed", "换键副本", "key", records.EXAMPLE, "detect, feedback", "regional", retention_ms=40 * DAY),
     Topic("rules", "规则", "rule_id", records.RULE, "analysts", "detect, regional", 1, "compact"),
     Topic("shadow-clues", "影子线索", "clue_id", records.CLUE, "detect, regional", "analysts, archive"),

@@ -42,6 +42,7 @@ REASONS: dict[str, Reason] = {
         Reason("bad-time", "时间格式有误", "a time is neither milliseconds nor RFC 3339"),
         Reason("bad-mapping", "无法按映射转换", "a row does not fit its mapping file"),
         Reason("bad-cloudevent", "CloudEvents 属性有误", "required CloudEvents attributes are missing or malformed"),
+        Reason("processing-failed", "处理时出错", "the engine failed on exactly this record; report it"),
         Reason("bad-command", "指令有误", "the command does not parse or lacks actor, department or id"),
         Reason("unknown-clue", "线索不存在", "no clue has this id"),
         Reason("clue-closed", "线索已办结", "the clue is closed"),

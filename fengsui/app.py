@@ -1,0 +1,98 @@
+"""The whole engine, top to bottom: which stages there are, what each reads, and how a Faust worker carries chunks to them."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import faust
+
+from streams.controls import Controls
+from streams.detect import Detect
+from streams.dispatch import Dispatch
+from streams.feedback import Feedback
+from streams.regional import Regional
+from streams.runtime import Runtime
+from streams.task import TaskOptions
+from streams.transport import Whole, transport_for
+from topics.catalogue import CONTROLS
+from topics.events import EVENT_TOPICS
+
+from fengsui.settings import Settings
+
+
+def build(settings: Settings) -> tuple[faust.App, Runtime]:
+    """The Faust app and the runtime that owns its tasks; nothing runs yet."""
+    client = settings.kafka_client()
+    controls = Controls(client, settings.topic_prefix, CONTROLS)
+    options = TaskOptions(
+        client,
+        settings.topic_prefix,
+        settings.group,
+        settings.partitions,
+        checkpoint_seconds=settings.checkpoint_seconds,
+    )
+    lateness, most = settings.allowed_lateness_ms, settings.max_event_bytes
+
+    # An event's way: events.* -> detect -> clues -> dispatch -> clue-log -> feedback -> rekeyed -> regional -> models -> detect
+    stages = {
+        "detect": (EVENT_TOPICS, lambda partition: Detect(partition, settings.partitions, lateness, most)),
+        "regional": (("rekeyed",), lambda partition: Regional(partition, lateness)),
+        "dispatch": (("clues", "commands", "ticks"), lambda partition: Dispatch(partition)),
+        "feedback": (("clue-log",), lambda partition: Feedback(partition)),
+    }
+    runtime = Runtime(stages, options, controls)
+    app = faust_app(settings, runtime)
+    return app, runtime
+
+
+def faust_app(settings: Settings, runtime: Runtime) -> faust.App:
+    """A Faust app in the workers' group whose one agent hands each chunk to its task."""
+    prefix = settings.topic_prefix
+    app = faust.App(
+        settings.group,
+        broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
+        datadir=str(Path(settings.data_dir) / "faust"),
+        store="memory://",
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication,
+        topic_disable_leader=True,  # no table has a leader topic to keep
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=4 * 1024 * 1024,
+        broker_max_poll_records=80_000,
+        broker_session_timeout=6.0,  # a dead worker's partitions move within ten seconds, not a minute
+        broker_heartbeat_interval=2.0,
+        broker_request_timeout=60.0,
+        broker_commit_interval=10.0,  # of the offsets that lag tools see; progress is in our transactions
+        stream_wait_empty=False,
+        stream_buffer_maxsize=64,
+        web_enabled=False,
+        **_security(settings),
+    )
+    app.transport = transport_for(runtime, prefix)(app.conf.broker_consumer, app, loop=None)
+
+    @app.agent(app.topic(*(prefix + topic for topic in runtime.topics), value_serializer=Whole(), key_serializer="raw"))
+    async def carry(stream: Any) -> None:
+        async for chunk in stream:
+            runtime.offer(chunk)
+
+    return app
+
+
+def _security(settings: Settings) -> dict[str, Any]:
+    if settings.kafka_security_protocol == "PLAINTEXT":
+        return {}
+    import ssl
+
+    cafile = str(settings.kafka_ca_file) if settings.kafka_ca_file else None
+    context = ssl.create_default_context(cafile=cafile) if settings.kafka_security_protocol.endswith("SSL") else None
+    if not settings.kafka_security_protocol.startswith("SASL"):
+        return {"broker_credentials": faust.SSLCredentials(context)}
+    credentials = faust.SASLCredentials(
+        username=settings.kafka_username,
+        password=settings.kafka_password.get_secret_value(),
+        mechanism=settings.kafka_sasl_mechanism,
+        ssl_context=context,
+    )
+    with contextlib.suppress(AttributeError):
+        credentials.protocol = settings.kafka_security_protocol
+    return {"broker_credentials": credentials}

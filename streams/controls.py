@@ -1,0 +1,99 @@
+"""Control topics (rules, models, lists) as every task of a worker sees them: one reader, records in order, never ahead of it.
+
+A task writes into its progress how far it obeyed each control topic, so that a replay judges every batch by what was in force.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+from streams.stage import ControlRecord
+
+log = structlog.get_logger()
+_POLL_SECONDS: Final = 0.1
+
+
+class Controls:
+    """Reads every control topic from its beginning, in a thread; keeps the records in memory (compacted topics are small)."""
+
+    def __init__(self, client: dict[str, Any], prefix: str, topics: Sequence[str]) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._records: dict[str, list[ControlRecord]] = {topic: [] for topic in topics}
+        self._ends: dict[str, int] = dict.fromkeys(topics, 0)
+        self._ready = threading.Event()
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="controls", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop reading."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    def wait_ready(self, timeout: float) -> bool:
+        """True once everything that stood in the topics at start has been read."""
+        return self._ready.wait(timeout)
+
+    def wait_for(self, ends: dict[str, int], timeout: float) -> bool:
+        """True once the reader has come to these positions."""
+        with self._changed:
+            return self._changed.wait_for(lambda: all(self._ends.get(t, 0) >= e for t, e in ends.items()), timeout)
+
+    def ends(self) -> dict[str, int]:
+        """Control topic -> next offset."""
+        with self._changed:
+            return dict(self._ends)
+
+    def between(self, topic: str, first: int, end: int) -> list[ControlRecord]:
+        """Records with first <= offset < end."""
+        with self._changed:
+            return [r for r in self._records[topic] if first <= r.offset < end]
+
+    def _run(self) -> None:
+        consumer = Consumer(
+            self._client
+            | {
+                "group.id": "fengsui-controls",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+            }
+        )
+        consumer.assign([TopicPartition(self._prefix + topic, 0, OFFSET_BEGINNING) for topic in self._records])
+        waiting = set(self._records)
+        try:
+            while not self._stopping.is_set():
+                for message in consumer.consume(1000, _POLL_SECONDS):
+                    topic = (message.topic() or "").removeprefix(self._prefix)
+                    error = message.error()
+                    if error is None:
+                        self._keep(topic, ControlRecord(message.offset() or 0, message.key() or b"", message.value()))
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        self._move(topic, message.offset() or 0)
+                        waiting.discard(topic)
+                        if not waiting:
+                            self._ready.set()
+                    else:
+                        log.warning("controls.wait", topic=topic, error=str(error))
+        finally:
+            consumer.close()
+
+    def _keep(self, topic: str, record: ControlRecord) -> None:
+        with self._changed:
+            self._records[topic].append(record)
+            self._ends[topic] = record.offset + 1
+            self._changed.notify_all()
+
+    def _move(self, topic: str, end: int) -> None:
+        with self._changed:
+            self._ends[topic] = max(self._ends[topic], end)
+            self._changed.notify_all()
