@@ -39,12 +39,16 @@ def test_an_archive_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(data_dir=Path("here")).archive_dir == Path("elsewhere")
 
 
-@given(secret=st.text(min_size=12, max_size=40, alphabet=st.characters(min_codepoint=33, max_codepoint=126)))
-def test_secrets_are_never_shown(secret: str) -> None:
-    """No way of printing settings shows the passwords in them."""
+def shown(secret: str) -> list[str]:
+    """Every way of printing settings that hold this secret."""
     settings = Settings(kafka_password=SecretStr(secret), redis_url=SecretStr(f"redis://:{secret}@h:1/0"))
-    for shown in (repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump())):
-        assert secret not in shown
+    return [repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump())]
+
+
+@given(secret=st.text(min_size=1))
+def test_secrets_are_never_shown(secret: str) -> None:
+    """What can be printed of settings does not depend on the passwords in them."""
+    assert shown(secret) == shown("another")
 
 
 @pytest.mark.parametrize(
