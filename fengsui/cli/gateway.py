@@ -1,0 +1,209 @@
+"""`fengsui send`, `fengsui replay`, `fengsui decode`: the gateways from a shell."""
+
+import base64
+import binascii
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from cyclopts import App, Parameter
+
+from fengsui.cli.common import Failed, Wrong, say, say_json
+from fengsui.runfile import with_run
+from fengsui.settings import Settings, SettingsError, load
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
+Decoder = Callable[[bytes], Iterator[dict[str, Any]]]
+
+
+def register(app: App) -> None:
+    """Put the commands on the command line."""
+    app.command(send)
+    app.command(replay)
+    app.command(decode)
+
+
+def send(kind: str, file: Path, *, json: Json = False) -> None:
+    """Send events whose rows have the event's own field names (JSON lines, CSV or Parquet, also .gz) onto the topics.
+
+    Args:
+        kind: inspection, penalty, complaint, iot, video or opinion.
+        file: The file; what it is goes by its name.
+    """
+    from connectors import files
+    from topics.events import KINDS
+
+    if kind not in KINDS:
+        raise Wrong(f"no such kind: {kind[:40]} (there are {', '.join(KINDS)})")
+    with _writing() as (writer, progress):
+        counts = files.send(KINDS[kind], file, writer, progress=progress)
+    _report(counts, as_json=json)
+
+
+def replay(
+    file: Path,
+    *,
+    mapping: Annotated[Path, Parameter(name="--mapping")],
+    speed: float | None = None,
+    json: Json = False,
+) -> None:
+    """Replay a table through a mapping file onto the topics.
+
+    Args:
+        file: CSV, JSON lines or Parquet, also .gz.
+        mapping: YAML: which column becomes which field (docs/gateways.md).
+        speed: How many times as fast as it happened; without it, as fast as it goes.
+    """
+    from connectors import files
+
+    if speed is not None and not 0 < speed < float("inf"):
+        raise Wrong("--speed must be more than 0")
+    with _writing() as (writer, progress):
+        plan = files.load_mapping(mapping)
+        counts = files.replay(file, plan, writer, pace=files.Pace(speed), progress=progress)
+    _report(counts, as_json=json)
+
+
+def decode(protocol: str, file: str = "-") -> None:
+    """Decode frames of a gateway protocol: raw bytes in, one JSON object a line out; a bad frame never ends it.
+
+    Args:
+        protocol: cloudevents, hj212, gb26875 or gat1400.
+        file: The bytes; - is standard input.
+    """
+    if protocol not in DECODERS:
+        raise Wrong(f"no such protocol: {protocol[:40]} (there are {', '.join(DECODERS)})")
+    decoder = DECODERS[protocol]
+    if decoder is None:
+        raise Wrong(f"the decoder of {protocol} is not there yet")
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise Wrong(f"{file}: {error.strerror}") from error
+    for one in decoder(data):
+        say_json(one)
+
+
+def cloudevents_messages(data: bytes) -> Iterator[dict[str, Any]]:
+    """HTTP messages as JSON `{"headers": …, "body": …}`, one, an array, or one a line -> one object a message."""
+    from connectors import cloudevents
+    from topics.wire import Refused
+
+    try:
+        given = cloudevents.read_json(data)
+        for message in given if isinstance(given, list) else [given]:
+            yield _cloudevent(message)
+    except Refused as whole:
+        lines = [line for line in data.splitlines() if line.strip()]
+        if len(lines) < 2:  # noqa: PLR2004 - not lines, but one broken text
+            yield {"ok": False, "reason": whole.reason, "detail": whole.detail}
+            return
+        for line in lines:
+            yield from cloudevents_messages(line)
+
+
+# Protocol -> decoder; None: named by the contract, still to come.
+DECODERS: Final[dict[str, Decoder | None]] = {
+    "cloudevents": cloudevents_messages,
+    "hj212": None,
+    "gb26875": None,
+    "gat1400": None,
+}
+
+
+def _cloudevent(message: Any) -> dict[str, Any]:
+    from connectors import cloudevents
+
+    if not isinstance(message, dict):
+        return {"ok": False, "reason": cloudevents.REASON, "detail": "not an object with headers and body"}
+    if "headers" not in message and "specversion" in message:  # a bare event: what its media type would say is plain
+        message = {"headers": {"Content-Type": cloudevents.STRUCTURED}, "body": message}
+    headers = message.get("headers") or {}
+    pairs = headers.items() if isinstance(headers, dict) else [pair for pair in headers if len(pair) == 2]  # noqa: PLR2004
+    try:
+        body = _body(message.get("body"), str(message.get("body_encoding", "utf-8")))
+    except (ValueError, LookupError, binascii.Error) as error:
+        return {"ok": False, "reason": cloudevents.REASON, "detail": f"body: {error}"[:200]}
+    return cloudevents.describe(cloudevents.decode([(str(k), str(v)) for k, v in pairs], body))
+
+
+def _body(body: Any, encoding: str) -> bytes:
+    if body is None:
+        return b""
+    if not isinstance(body, str):
+        return msgspec.json.encode(body)
+    if encoding == "hex":
+        return bytes.fromhex(body)
+    return base64.b64decode(body, validate=True) if encoding == "base64" else body.encode(encoding)
+
+
+@contextmanager
+def _writing() -> Iterator[tuple[Any, Any]]:
+    """A writer to the running engine's Kafka, and a progress callback; errors become what the command line says."""
+    from connectors.files import FileError, MappingError
+    from connectors.producing import BrokerGone, EventWriter, QueueFull
+
+    settings = _settings()
+    try:
+        with _progress() as progress:
+            writer = EventWriter(settings.kafka_client(), prefix=settings.topic_prefix, ack_seconds=30)
+            try:
+                yield writer, progress
+            finally:
+                writer.close(1)
+    except (FileError, MappingError) as error:
+        raise Wrong(str(error)) from error
+    except (BrokerGone, QueueFull) as error:
+        raise Failed(f"Kafka does not take the events: {error}") from error
+    except OSError as error:
+        raise Wrong(f"{error.filename or 'file'}: {error.strerror}") from error
+
+
+def _settings() -> Settings:
+    try:
+        settings = with_run(load())
+    except SettingsError as error:
+        raise Wrong(str(error)) from error
+    if not settings.kafka:
+        raise Wrong("no engine runs here: start one with `fengsui up`, or set FENGSUI_KAFKA")
+    return settings
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A callback for counts that draws on a terminal, and does nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("读取 reading")
+
+        def show(counts: Any) -> None:
+            refused = sum(counts.rejected.values())
+            bar.update(
+                task, description=f"已读 read {counts.read:,} · 已发 sent {counts.sent:,} · 拒绝 rejected {refused:,}"
+            )
+
+        yield show
+
+
+def _report(counts: Any, *, as_json: bool) -> None:
+    found = counts.as_json()
+    if as_json:
+        say_json(found)
+    else:
+        say(
+            f"读取 read {found['read']}，发送 sent {found['sent']}，"
+            f"跳过 skipped {found['skipped']}，拒绝 rejected {found['rejected']}"
+        )
+        for reason, count in sorted(counts.rejected.items()):
+            say(f"  {reason}: {count}")
+    if found["rejected"] and not found["sent"]:
+        raise Failed("every row was rejected")
