@@ -30,7 +30,15 @@ class NoAnswer(Exception):  # noqa: N818 - what is the case, for the asker to ac
     """The command was sent, but no answer came in time: it may still be decided. Send it again under the same id."""
 
 
-def command(verb: str, clue_id: str, *, actor: str, department: str, command_id: str = "", **arguments: Any) -> Answer:
+def command(
+    verb: str,
+    clue_id: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    actor: str,
+    department: str,
+    command_id: str = "",
+) -> Answer:
     """A command record of now. Sent again with the same `command_id` (default: a new one) it is decided once.
 
     >>> command("claim", "c1", actor="li", department="fire-rescue", command_id="k")["arguments"]
@@ -43,7 +51,7 @@ def command(verb: str, clue_id: str, *, actor: str, department: str, command_id:
         "actor": actor,
         "department": department,
         "issued_at": time.time_ns() // 1_000_000,
-        "arguments": msgspec.json.encode(arguments).decode(),
+        "arguments": msgspec.json.encode(arguments or {}).decode(),
     }
 
 

@@ -89,4 +89,6 @@ def _values(values: str) -> str:
         columns = msgspec.json.decode(values.encode(), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeEncodeError):
         return "{}"
+    if columns.keys().isdisjoint(_PERSONAL):
+        return values
     return msgspec.json.encode({name: value for name, value in columns.items() if name not in _PERSONAL}).decode()
