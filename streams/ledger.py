@@ -221,6 +221,8 @@ class _Reader:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
                 "fetch.message.max.bytes": 4 * 1024 * 1024,
+                "fetch.wait.max.ms": 10,  # recovery waits for no one: an empty answer may come at once
+                "topic.metadata.refresh.fast.interval.ms": 20,
             }
         )
 
