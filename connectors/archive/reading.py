@@ -1,0 +1,150 @@
+"""Reading whole topics once, read-committed, up to ends that were recorded first."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import admin as kafka_admin
+
+from connectors.archive.table import Record
+
+_spec: Any = kafka_admin.OffsetSpec  # type: ignore[attr-defined]  # the library's stubs leave it out
+_TIMEOUT: Final = 30.0
+_POLL: Final = 0.2
+_FETCH: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The offsets of a partition that hold what a read-committed reader sees now: `low` up to, without, `end`."""
+
+    low: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """All records of one partition with offsets from `first` up to, without, `end`."""
+
+    partition: int
+    first: int
+    end: int
+    records: list[Record]
+
+
+def ranges(client: Mapping[str, Any], prefix: str, names: Iterable[str]) -> dict[str, dict[int, Range]]:
+    """Topic (without prefix) -> partition -> range, of those topics that exist. Raises KafkaException."""
+    admin = kafka_admin.AdminClient({**client, "log_level": 0})
+    known = admin.list_topics(timeout=_TIMEOUT).topics
+    parts = [TopicPartition(prefix + n, p) for n in names if prefix + n in known for p in known[prefix + n].partitions]
+    if not parts:
+        return {}
+    low = admin.list_offsets(dict.fromkeys(parts, _spec.earliest()), request_timeout=_TIMEOUT)
+    stable = IsolationLevel.READ_COMMITTED
+    end = admin.list_offsets(dict.fromkeys(parts, _spec.latest()), isolation_level=stable, request_timeout=_TIMEOUT)
+    found: dict[str, dict[int, Range]] = {}
+    for part in parts:
+        both = Range(low[part].result().offset, end[part].result().offset)
+        found.setdefault(part.topic.removeprefix(prefix), {})[part.partition] = both
+    return found
+
+
+class Reader:
+    """A consumer without a group. Use it in a `with` block."""
+
+    def __init__(self, client: Mapping[str, Any]) -> None:
+        """`client` reaches the cluster."""
+        self._consumer = Consumer(
+            {
+                **client,
+                "group.id": "fengsui-reader",  # required by the library; nothing is committed or joined
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
+                "allow.auto.create.topics": False,
+                "log_level": 0,
+            }
+        )
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def low(self, topic: str, partition: int) -> int:
+        """The first offset that Kafka still has. Raises KafkaException."""
+        found = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT)
+        if found is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return int(found[0])
+
+    def read(self, topic: str, wanted: Mapping[int, Range], rows: int = 20_000) -> Iterator[Stretch]:
+        """The records of `wanted`, in stretches of about `rows`; together they cover each range.
+
+        `topic` is the full name. Raises KafkaException when Kafka falls silent.
+        """
+        todo = {p: _Part(p, r.low, r.end) for p, r in wanted.items() if r.low < r.end}
+        self._consumer.assign([TopicPartition(topic, p, part.first) for p, part in todo.items()])
+        heard = time.monotonic()
+        while todo:
+            messages = self._consumer.consume(_FETCH, _POLL)
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _TIMEOUT:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+            for message in messages:
+                part = todo.get(message.partition() or 0)
+                if part is not None:
+                    part.take(message)
+            for number, part in list(todo.items()):
+                if part.done or len(part.records) >= rows:
+                    yield part.cut()
+                if part.done:
+                    del todo[number]
+                    self._consumer.pause([TopicPartition(topic, number)])
+        self._consumer.unassign()
+
+
+class _Part:
+    """One partition on the way from `first` to `end`."""
+
+    def __init__(self, partition: int, first: int, end: int) -> None:
+        self.partition = partition
+        self.first = first
+        self.end = end
+        self.records: list[Record] = []
+        self.done = False
+
+    def take(self, message: Any) -> None:
+        error = message.error()
+        if error is not None:
+            if error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
+            self.done = self.done or message.offset() >= self.end
+            return
+        if message.offset() < self.end:
+            self.records.append(record_of(message))
+        self.done = self.done or message.offset() >= self.end - 1
+
+    def cut(self) -> Stretch:
+        end = self.end if self.done else self.records[-1].offset + 1
+        stretch = Stretch(self.partition, self.first, end, self.records)
+        self.first, self.records = end, []
+        return stretch
+
+
+def record_of(message: Any) -> Record:
+    """A consumed message as a record."""
+    return Record(message.offset(), message.timestamp()[1], message.key(), message.value(), _headers(message))
+
+
+def _headers(message: Any) -> list[tuple[str, bytes | None]] | None:
+    try:
+        headers: list[tuple[str, bytes | None]] | None = message.headers()
+    except UnicodeDecodeError as error:  # the client cannot show them; the record itself must not be lost
+        return [("undecodable-header", error.object)]
+    return headers
