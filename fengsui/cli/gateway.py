@@ -16,6 +16,7 @@ from fengsui.runfile import with_run
 from fengsui.settings import Settings, SettingsError, load
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
+_PAIR: Final = 2
 Decoder = Callable[[bytes], Iterator[dict[str, Any]]]
 
 
@@ -67,7 +68,7 @@ def replay(
     _report(counts, as_json=json)
 
 
-def decode(protocol: str, file: str = "-") -> None:
+def decode(protocol: str, file: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-") -> None:
     """Decode frames of a gateway protocol: raw bytes in, one JSON object a line out; a bad frame never ends it.
 
     Args:
@@ -122,12 +123,15 @@ def _cloudevent(message: Any) -> dict[str, Any]:
     if "headers" not in message and "specversion" in message:  # a bare event: what its media type would say is plain
         message = {"headers": {"Content-Type": cloudevents.STRUCTURED}, "body": message}
     headers = message.get("headers") or {}
-    pairs = headers.items() if isinstance(headers, dict) else [pair for pair in headers if len(pair) == 2]  # noqa: PLR2004
+    given = list(headers.items()) if isinstance(headers, dict) else headers
+    pairs = isinstance(given, list) and all(isinstance(one, list | tuple) and len(one) == _PAIR for one in given)
+    if not pairs:
+        return {"ok": False, "reason": cloudevents.REASON, "detail": "headers are neither an object nor pairs"}
     try:
         body = _body(message.get("body"), str(message.get("body_encoding", "utf-8")))
     except (ValueError, LookupError, binascii.Error) as error:
         return {"ok": False, "reason": cloudevents.REASON, "detail": f"body: {error}"[:200]}
-    return cloudevents.describe(cloudevents.decode([(str(k), str(v)) for k, v in pairs], body))
+    return cloudevents.describe(cloudevents.decode([(str(k), str(v)) for k, v in given], body))
 
 
 def _body(body: Any, encoding: str) -> bytes:
