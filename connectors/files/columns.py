@@ -174,7 +174,7 @@ def _reasons(mapping: Mapping, frame: pl.DataFrame, unfit: pl.DataFrame) -> tupl
     """The first field that does not fit names the row's reason; then required fields that are null."""
     reason: Any = pl.lit("")
     detail: Any = pl.lit("")
-    for field in mapping.kind.schema.fields:
+    for field in reversed(mapping.kind.schema.fields):
         if field.required:
             absent = pl.lit(frame[field.name].is_null())
             reason = pl.when(absent).then(pl.lit("missing-field")).otherwise(reason)

@@ -148,10 +148,9 @@ def _decoded(rows: pl.DataFrame, bad: list[BadLine]) -> Chunk:
 
 
 def _header(path: Path, encoding: str, delimiter: str) -> list[str]:
-    with (
-        _opened(path) as file,
-        io.TextIOWrapper(file, "utf-8-sig" if encoding == "utf-8" else encoding, newline="") as text,
-    ):
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    # Rows behind the header may be broken text; that is their own affair.
+    with _opened(path) as file, io.TextIOWrapper(file, codec, errors="replace", newline="") as text:
         names = next(csv.reader(text, delimiter=delimiter), [])
     if not names:
         raise FileError(f"{path.name}: no header line")
