@@ -12,8 +12,8 @@ from sklearn.linear_model import SGDClassifier
 from models.contract import Array, Arrays, BadSnapshot, Floats, taken
 from models.linear import Linear
 
-ALPHA: Final = 1e-3  # L2
-ETA, POWER = 0.02, 0.25  # learning rate of example t: ETA / t ** POWER
+ALPHA: Final = 1e-2  # L2
+ETA, POWER = 0.1, 0.25  # learning rate of example t: ETA / t ** POWER
 CLASSES: Final = np.array([0.0, 1.0])
 
 
