@@ -250,9 +250,9 @@ class EventWriter:
         old.flush(_POLL_SECONDS)
 
     def _notice_waiting(self) -> None:
-        """Count each write that waits for a broker longer than a healthy one needs, looking once a second."""
+        """Count each write that waits for a broker longer than a healthy one needs."""
         now = time.monotonic()
-        if now - self._waiting_noted < _NOTICE_SECONDS:
+        if now - self._waiting_noted < _POLL_SECONDS:
             return
         self._waiting_noted = now
         with self._lock:

@@ -137,7 +137,7 @@ def _csv(path: Path, encoding: str, delimiter: str) -> Iterator[Chunk]:
 
 def _decoded(rows: pl.DataFrame, bad: list[BadLine]) -> Chunk:
     """Text columns; a row with invalid UTF-8 anywhere is a bad line."""
-    text = rows.select(pl.all().cast(pl.String, strict=False))
+    text = rows.select(_text(rows[name]) for name in rows.columns)
     broken = pl.Series([False]).new_from_index(0, rows.height)
     for name in rows.columns:
         broken |= text[name].is_null() & rows[name].is_not_null()
@@ -145,6 +145,22 @@ def _decoded(rows: pl.DataFrame, bad: list[BadLine]) -> Chunk:
         return Chunk(text, bad)
     lines = [BadLine(b",".join(row), "bad-utf8", "") for row in rows.filter(broken).rows()]
     return Chunk(text.filter(~broken), bad + lines)
+
+
+def _text(column: pl.Series) -> pl.Series:
+    """The column as text; null where it is not UTF-8. Only a column that has such a row costs Python time."""
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.ComputeError:
+        texts = [_utf8(value) for value in column.to_list()]
+        return pl.Series(column.name, texts, dtype=pl.String)
+
+
+def _utf8(value: bytes) -> str | None:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def _header(path: Path, encoding: str, delimiter: str) -> list[str]:

@@ -78,17 +78,9 @@ PACE = Pace(now_ms=lambda: NOW)
 
 
 def iot_rows(count: int) -> list[dict[str, Any]]:
-    fixed = {
-        "sector": "fire",
-        "subject": "device:9",
-        "source": "t",
-        "device_id": "d",
-        "metric": "m",
-        "observed_at": NOW,
-    }
-    return [
-        {"event_id": f"e{i}", "occurred_at": NOW - i, "observed_at": NOW, "value": i / 2, **fixed} for i in range(count)
-    ]
+    fixed = {"sector": "fire", "subject": "device:9", "source": "t", "device_id": "d", "metric": "m"}
+    rows: list[dict[str, Any]] = [{"event_id": f"e{i}", "occurred_at": NOW - i, "value": i / 2} for i in range(count)]
+    return [row | fixed | {"observed_at": NOW} for row in rows]
 
 
 def test_a_mapped_csv(written: Written, metrics: GatewayMetrics) -> None:
