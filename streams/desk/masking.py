@@ -18,7 +18,8 @@ _PERSONAL: Final = frozenset(
     {"person", "party_name", "party_id", "complainant", "phone", "officers", "officer_codes", "legal_representative"}
 )
 _KEPT: Final = frozenset({"clue_id", "origin_id", "origin_version"})
-_FREE: Final = frozenset({"title", "explanation", "values"})
+_FREE: Final = frozenset({"title", "explanation", "values", "feedback_text"})
+_STRUCTURE: Final = frozenset({"command_id", "verb", "actor", "department", "replied_by", "asked_by"})
 # Person ids and mobile numbers, wherever a free text carries them.
 _ID: Final = re.compile(r"(?<![0-9A-Za-z])[1-9][0-9]{5}(?:19|20)[0-9]{9}[0-9Xx](?![0-9A-Za-z])")
 _MOBILE: Final = re.compile(r"(?<![0-9A-Za-z.])1[3-9][0-9]{9}(?![0-9A-Za-z])")
@@ -39,17 +40,14 @@ def masked_id(subject: str) -> str:
 
 
 def mask_person(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A clue or warning without personal data: no `person`; ids and names of natural persons masked, in texts too."""
+    """A clue, warning or state without personal data: no `person`; ids and names of natural persons masked."""
     secrets = _secrets(record)
     masked: dict[str, Any] = {}
     for name, value in record.items():
         if name == "person":
             continue
         text = _values(value) if name == "values" and isinstance(value, str) else value
-        if isinstance(text, str) and name not in _KEPT:
-            text = _hidden(text, secrets)
-            text = _numbers(text) if name in _FREE else text
-        masked[name] = text
+        masked[name] = text if name in _KEPT else _deep(text, secrets, free=name in _FREE)
     return masked
 
 
@@ -65,6 +63,15 @@ def _secrets(record: Mapping[str, Any]) -> dict[str, str]:
     if str(record.get("subject", "")).startswith(_SCHEME) and isinstance(called, str):
         found[called] = masked_name(called)
     return {text: found[text] for text in sorted(found, key=len, reverse=True) if text}
+
+
+def _deep(value: Any, secrets: Mapping[str, str], free: bool) -> Any:
+    """Texts within lists and objects (a state's history, assists, evidence) are all free texts."""
+    if isinstance(value, str):
+        return _numbers(_hidden(value, secrets)) if free else _hidden(value, secrets)
+    if isinstance(value, Mapping):
+        return {name: _deep(one, secrets, free=name not in _STRUCTURE) for name, one in value.items()}
+    return [_deep(one, secrets, free=True) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _hidden(text: str, secrets: Mapping[str, str]) -> str:

@@ -1,0 +1,82 @@
+"""The events of the benchmarks: cold-store temperatures of 100,000 subjects, the same for every contender."""
+
+import time
+from typing import Any
+
+import numpy as np
+import polars as pl
+from confluent_kafka import Producer
+
+from topics.columns import encode_frame
+from topics.events import KINDS
+from topics.identifiers import uscc_check_digit
+
+SUBJECTS = 100_000
+PARTITIONS = 4
+FIRST = 13.0  # thresholds of the 50 rules: 13.00, 13.05 … 15.45
+RULES = 50
+STEP = 0.05
+BATCH = 50_000
+
+
+def thresholds() -> list[float]:
+    """The thresholds of the 50 rules."""
+    return [round(FIRST + STEP * i, 2) for i in range(RULES)]
+
+
+def subjects(count: int = SUBJECTS) -> list[str]:
+    """Valid credit codes, in order."""
+    bodies = [f"91320100MA{i:07d}" for i in range(count)]
+    return [f"uscc:{body}{uscc_check_digit(body)}" for body in bodies]
+
+
+def produce(client: dict[str, Any], topic: str, events: int, seed: int = 1) -> float:
+    """Put `events` on an existing topic; returns seconds."""
+    producer = Producer(
+        client
+        | {
+            "linger.ms": 20,
+            "batch.size": 1 << 20,
+            "queue.buffering.max.messages": 500_000,
+            "compression.type": "lz4",
+            "partitioner": "murmur2_random",
+        }
+    )
+    began, names = time.perf_counter(), np.array(subjects())
+    rng = np.random.default_rng(seed)
+    start = int(time.time() * 1000) - events
+    for first in range(0, events, BATCH):
+        _put(producer, topic, _frame(rng, names, start, first, min(BATCH, events - first)))
+    producer.flush()
+    return time.perf_counter() - began
+
+
+def _frame(rng: np.random.Generator, names: Any, start: int, first: int, n: int) -> pl.DataFrame:
+    at = start + np.arange(first, first + n)
+    return pl.DataFrame(
+        {
+            "event_id": [f"ev-{i:012d}" for i in range(first, first + n)],
+            "kind": "iot",
+            "sector": "food-drug",
+            "subject": names[rng.integers(0, len(names), n)],
+            "region": "320102",
+            "occurred_at": at,
+            "observed_at": at,
+            "source": "bench",
+            "device_id": "d1",
+            "metric": "cold_store_temp",
+            "value": np.round(rng.normal(4, 3, n), 3),
+        }
+    )
+
+
+def _put(producer: Producer, topic: str, frame: pl.DataFrame) -> None:
+    values = encode_frame(KINDS["iot"].schema, frame)
+    for value, subject in zip(values, frame["subject"].to_list(), strict=True):
+        while True:
+            try:
+                producer.produce(topic, value, subject.encode())
+                break
+            except BufferError:
+                producer.poll(0.05)
+    producer.poll(0)

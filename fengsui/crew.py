@@ -1,0 +1,105 @@
+"""Worker processes of `up` and `demo`: started, awaited until ready, started again when they die."""
+
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import httpx
+import structlog
+
+from fengsui.embedded.supervise import Child, Command, ServiceError
+from fengsui.settings import Settings
+
+log = structlog.get_logger()
+READY_SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 0.1
+_CALM_SECONDS: Final = 30.0  # a worker that lived this long died of something new: begin again with a short wait
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment that hands a worker these settings (addresses and secrets go by environment, never by command line)."""
+    given = {
+        "KAFKA": settings.kafka,
+        "REDIS_URL": settings.redis_url.get_secret_value(),
+        "TOPIC_PREFIX": settings.topic_prefix,
+        "PARTITIONS": str(settings.partitions),
+        "GROUP": settings.group,
+        "DATA_DIR": str(settings.data_dir.resolve()),
+        "ARCHIVE_DIR": str(settings.archive_dir.resolve()),
+        "CHECKPOINT_SECONDS": str(settings.checkpoint_seconds),
+    }
+    return dict(os.environ) | {f"FENGSUI_{name}": value for name, value in given.items()}
+
+
+def address_file(settings: Settings, pid: int) -> Path:
+    """Where a worker writes its metrics URL."""
+    return settings.data_dir / "workers" / f"{pid}.json"
+
+
+class Crew:
+    """`count` workers. A context manager: leaving it stops them."""
+
+    def __init__(self, settings: Settings, count: int = 1) -> None:
+        self._settings = settings
+        self._children: list[Child] = []
+        self._count = count
+        self._stopping = threading.Event()
+        self._watch = threading.Thread(target=self._mend, name="crew", daemon=True)
+
+    def __enter__(self) -> "Crew":
+        (self._settings.data_dir / "workers").mkdir(parents=True, exist_ok=True)
+        self._children = [self._start(i) for i in range(self._count)]
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._watch.join()
+        for child in self._children:
+            child.stop()
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids now."""
+        return [child.pid for child in self._children]
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> list[str]:
+        """Metrics URLs once every worker owns its tasks and they are live. Raises ServiceError."""
+        deadline = time.monotonic() + seconds
+        urls: list[str] = []
+        while time.monotonic() < deadline:
+            urls = [url for pid in self.pids if (url := self._ready_url(pid))]
+            if len(urls) == self._count:
+                return urls
+            time.sleep(_POLL_SECONDS)
+        raise ServiceError(f"workers are not ready after {seconds:.0f} s (see {self._log(0)})")
+
+    def _ready_url(self, pid: int) -> str:
+        try:
+            url = str(json.loads(address_file(self._settings, pid).read_text())["url"])
+            return url if httpx.get(f"{url}/readyz", timeout=2).status_code == httpx.codes.OK else ""
+        except (OSError, ValueError, KeyError, httpx.HTTPError):
+            return ""
+
+    def _log(self, i: int) -> Path:
+        return self._settings.data_dir / f"worker-{i}.log"
+
+    def _start(self, i: int) -> Child:
+        argv = [sys.executable, "-m", "fengsui", "worker"]
+        return Child(Command(argv, self._log(i), grace_seconds=30.0, env=environment(self._settings)))
+
+    def _mend(self) -> None:
+        wait, started = 0.5, time.monotonic()
+        while not self._stopping.wait(0.2):
+            for i, child in enumerate(self._children):
+                if child.alive:
+                    continue
+                wait = 0.5 if time.monotonic() - started > _CALM_SECONDS else min(wait * 2, 10.0)
+                log.warning("worker.died", worker=i, code=child.exit_code, again_in=wait)
+                if self._stopping.wait(wait):
+                    return
+                self._children[i], started = self._start(i), time.monotonic()

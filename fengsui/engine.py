@@ -1,0 +1,54 @@
+"""Everything of `up`, as a context: services, topics, starter rules, HTTP gateway, workers; found by others in run.json."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from connectors.admin import ensure_topics
+from connectors.http import HttpConfig, serve
+from connectors.producing import EventWriter
+from fengsui.crew import Crew
+from fengsui.embedded import Services, services, stop_on_sigterm
+from fengsui.publishing import publish_packs
+from fengsui.runfile import Run, published
+from fengsui.settings import Settings
+
+
+@dataclass(slots=True)
+class Engine:
+    """A running engine. `settings` hold the addresses in use."""
+
+    settings: Settings
+    services: Services
+    crew: Crew
+    http_url: str
+    worker_urls: list[str]
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self) -> None:
+        """Until Ctrl-C or SIGTERM."""
+        while not self._stop.wait(3600):
+            pass
+
+
+@contextmanager
+def engine(settings: Settings, workers: int = 1) -> Iterator[Engine]:
+    """Start everything in order; on leaving, for any cause, stop it in the reverse order. Raises ServiceError."""
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            stack.enter_context(stop_on_sigterm())
+        running = stack.enter_context(services(settings))
+        settings = running.settings
+        client = settings.kafka_client()
+        ensure_topics(client, settings.topic_prefix, settings.partitions, settings.replication)
+        publish_packs(settings)
+        writer = EventWriter(client, prefix=settings.topic_prefix)
+        stack.callback(writer.close)
+        http = serve(HttpConfig(writer, max_event_bytes=settings.max_event_bytes, port=settings.http_port))
+        stack.callback(http.stop)
+        crew = stack.enter_context(Crew(settings, workers))
+        urls = crew.wait_ready()
+        stack.enter_context(published(settings, Run.of(settings, http=http.url, metrics=urls[0])))
+        yield Engine(settings, running, crew, http.url, urls)

@@ -1,0 +1,151 @@
+"""Detect: one chunk of events through intake, rules and models, in columns, to clues.
+
+Beside clues it writes copies of events under region, person or chain for the rules that need those keys, and labelled
+examples (an inspection's outcome with the subject's features as of before the visit) for the sector's learner.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from models import Panel
+from rules import Judge
+from streams import metrics
+from streams.chunk import Chunk
+from streams.intake import Intake
+from streams.rulebook import Rulebook
+from streams.snapshots import Assembler
+from streams.stage import Arrays, ControlRecord, Outbox
+from topics.columns import encode_frame
+from topics.events import EVENT_TOPICS, KINDS
+from topics.records import CLUE, EXAMPLE
+
+
+class Detect:
+    """State of one partition of subjects: ids of the day, window features, episodes, models' state."""
+
+    name = "detect"
+    topics: tuple[str, ...] = EVENT_TOPICS
+    controls: tuple[str, ...] = ("rules", "models", "lists")
+
+    def __init__(self, partition: int, partitions: int, lateness: Mapping[str, int], max_event_bytes: int) -> None:
+        self.partition = partition
+        self._intake = Intake(partitions, max_event_bytes)
+        self._book = Rulebook()
+        self._judge = Judge([], scope="subject", lateness=lateness)
+        self._panel = Panel.serving()
+        self._assembler = Assembler()
+        self._events: Counter[tuple[str, str]] = Counter()
+        self._clues = ClueCounts()
+
+    def step(self, chunk: Chunk, out: Outbox) -> None:
+        """Decide a chunk of one kind of event."""
+        kind = KINDS[chunk.topic.removeprefix("events.")]
+        frame = self._intake.take(chunk, out)
+        if frame.is_empty():
+            return
+        where = {"topic": chunk.topic, "partition": chunk.partition}
+        self._clues.write(self._judge.judge(kind.code, frame, **where), out)
+        copies = self._judge.copies(kind.code, frame)
+        if len(copies):
+            keys = [key.encode() for key in copies["key"].to_list()]
+            out.put_many("rekeyed", keys, encode_frame(kind.schema, frame[copies["row"]]))
+        observed = self._panel.observe(kind.code, frame, **where)
+        self._clues.write(observed.clues, out)
+        self._examples(observed.examples, out)
+        for sector, n in frame["sector"].value_counts().iter_rows():
+            self._events[kind.code, sector] += n
+
+    def control(self, topic: str, records: Sequence[ControlRecord]) -> None:
+        """New rules, lists or model snapshots, between two batches."""
+        if topic == "models":
+            for sector, model, version, arrays in self._assembler.take(records):
+                self._panel.apply(sector, model, arrays, version)
+        elif self._book.obey(topic, records):
+            self._judge.replace(self._book.rules, self._book.lists)
+
+    def snapshot(self) -> Arrays:
+        """Everything, each part under its own prefix."""
+        return joined(intake=self._intake.snapshot(), judge=self._judge.snapshot(), panel=self._panel.snapshot())
+
+    def restore(self, arrays: Arrays) -> None:
+        """Become the state of a snapshot."""
+        self._intake.restore(part_of(arrays, "intake"))
+        self._judge.restore(part_of(arrays, "judge"))
+        self._panel.restore(part_of(arrays, "panel"))
+
+    def report(self, live: bool) -> None:
+        """Metrics of what was decided since the last call."""
+        counts, stats = self._intake.take_counts(), self._judge.take_stats()
+        if live:
+            for (kind, sector), n in self._events.items():
+                metrics.EVENTS.labels(kind, sector).inc(n)
+            count_intake(counts)
+            count_judge(stats)
+            self._clues.report()
+            sizes = {"ids": len(self._intake)} | self._judge.sizes() | self._panel.sizes()
+            for store, n in sizes.items():
+                metrics.STATE_ROWS.labels(f"{self.name}/{self.partition}", store).set(n)
+        self._events.clear()
+        self._clues.clear()
+
+    def _examples(self, examples: pl.DataFrame, out: Outbox) -> None:
+        if len(examples):
+            keys = [f"sector:{sector}".encode() for sector in examples["sector"].to_list()]
+            out.put_many("rekeyed", keys, encode_frame(EXAMPLE, examples))
+
+
+class ClueCounts:
+    """Writes clues to their topics and counts them; shared by detect and regional."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+
+    def write(self, clues: pl.DataFrame, out: Outbox) -> None:
+        """Clues (columns of CLUE, and `shadow` where rules raised them) to `clues` or `shadow-clues`."""
+        if not len(clues):
+            return
+        shadow = clues["shadow"].to_numpy() if "shadow" in clues.columns else np.zeros(len(clues), np.bool_)
+        for topic, rows in (("clues", ~shadow), ("shadow-clues", shadow)):
+            chosen = clues.filter(pl.Series(rows))
+            if len(chosen):
+                keys = [clue_id.encode() for clue_id in chosen["clue_id"].to_list()]
+                out.put_many(topic, keys, encode_frame(CLUE, chosen))
+        for row in clues.filter(pl.Series(~shadow)).select("origin_id", "sector", "severity").iter_rows():
+            self._counts[row] += 1
+
+    def report(self) -> None:
+        """To the metrics."""
+        for labels, n in self._counts.items():
+            metrics.CLUES.labels(*labels).inc(n)
+
+    def clear(self) -> None:
+        """Forget what was counted."""
+        self._counts.clear()
+
+
+def joined(**parts: Arrays) -> Arrays:
+    """Several snapshots as one: names prefixed with `part.`."""
+    return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+
+
+def part_of(arrays: Arrays, part: str) -> Arrays:
+    """One of the snapshots that `joined` put together."""
+    prefix = part + "."
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def count_intake(counts: Counter[tuple[str, ...]]) -> None:
+    """Intake's counts to the metrics."""
+    for (what, label), n in counts.items():
+        if what == "rejected":
+            metrics.REJECTED.labels("intake", label).inc(n)
+        else:
+            (metrics.DUPLICATES if what == "duplicates" else metrics.REROUTED).labels(label).inc(n)
+
+
+def count_judge(stats: Mapping[str, object]) -> None:
+    """The judge's counts to the metrics."""
+    raise NotImplementedError
