@@ -1,4 +1,4 @@
-"""When each event is seen and delivered: delays, lateness within and beyond what is allowed, repeats, events out of order."""
+"""When each event is seen and delivered: delays, lateness within and beyond what is allowed, repeats, disorder."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +17,7 @@ REPEAT_SHARE: Final = 0.008
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """How long after the fact a kind is seen: usual mean, and ranges of the late (still allowed) and of the too late, ms."""
+    """How long after the fact a kind is seen, ms: mean, ranges of the late (still allowed) and of the too late."""
 
     mean: float
     most: float
@@ -63,7 +63,7 @@ def see(rng: np.random.Generator, kind: str, occurred: Ints, now: int) -> Seen:
 
 
 def arrive(rng: np.random.Generator, observed: Ints, now: int) -> Ints:
-    """When the events reach the topics: some seconds later, now and then half a minute, so that neighbours change places."""
+    """When the events reach the topics: seconds later, now and then half a minute, so that neighbours change places."""
     slow = rng.random(len(observed)) < 0.01
     transit = np.where(slow, rng.uniform(5_000, 45_000, len(observed)), rng.exponential(400, len(observed)))
     return np.minimum(observed + transit.astype(np.int64), now)

@@ -13,7 +13,7 @@ from topics.wire import encode, header
 
 @dataclass(frozen=True, slots=True)
 class BadEvent:
-    """One bad record for the topic of `kind`: key, wire bytes, and the named reason (`topics.reasons`) it must be refused with."""
+    """One bad record for the topic of `kind`: key, wire bytes, and the reason (`topics.reasons`) of its refusal."""
 
     kind: str
     key: bytes

@@ -1,4 +1,4 @@
-"""The city's clock: everything happens in the days before a given `now`, in Asia/Shanghai local time (UTC+8, no summer time)."""
+"""The city's clock: everything happens in the days before `now`, in Asia/Shanghai local time (UTC+8 all year)."""
 
 from dataclasses import dataclass
 from typing import Final

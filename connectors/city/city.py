@@ -12,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from connectors.city import reports, stories
+from connectors.city import incidents, reports, stories
 from connectors.city.arrivals import arrive, repeat, see
 from connectors.city.bad import BadEvent, make_bad
 from connectors.city.calendar import DAY, MINUTE, Calendar
 from connectors.city.frames import item_codes
 from connectors.city.picks import Picks
+from connectors.city.plant import Told
 from connectors.city.register import Register, make_register
 from connectors.city.reports import Scene
-from connectors.city.sensors import FLAGS, Readings, make_readings
+from connectors.city.sensors import FLAGS, Readings, Scale, make_readings
 from connectors.city.truth import Planted
 from topics.events import KINDS
 
@@ -50,8 +51,8 @@ _BAD_SHARE: Final = 1 / 2_000
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one gateway brings at once, in order of arrival: events of one kind as a frame with the columns of `topics.events` and
-    `_arrived` (ms UTC), or (gateway "raw") deliberately bad records for Kafka with the reasons they must be refused for."""
+    """What one gateway brings at once, in order of arrival: events of one kind as a frame with the columns of
+    `topics.events` and `_arrived` (ms UTC), or (gateway "raw") bad records for Kafka, each with its reason."""
 
     gateway: Gateway
     kind: str
@@ -62,8 +63,8 @@ class Delivery:
 class City:
     """About `events` events (at least 5,000) of a seeded city in the 14 days before `now` (ms UTC).
 
-    `truth`: what was planted; `bad`: the deliberately bad events; `repeats`: events delivered twice; `too_late`: events seen
-    later than is allowed; `subjects`: the register (one row a subject); `total`: records in all deliveries, bad ones included.
+    `truth`: what was planted; `bad`: the deliberately bad events; `repeats`: events delivered twice; `too_late`: events
+    seen later than is allowed; `subjects`: the register (one row a subject); `total`: records in all deliveries.
     """
 
     def __init__(self, seed: int, events: int, now: int) -> None:
@@ -76,9 +77,10 @@ class City:
         pairs = [(picks.take("market"), picks.take("market")) for _ in range(repeated)]
         self.register: Register = stories.reincarnate(register, pairs)
         scene = Scene(np.random.default_rng([seed, 4]), self.register, self._calendar)
-        told = list(_tell(scene, picks, pairs, repeated, ordinary, round(self._size * _SHARES["video"])))
+        cameras = round(self._size * _SHARES["video"])  # more than there are ordinary ones, so that numbers differ
+        told = list(_tell(scene, picks, pairs, repeated=repeated, ordinary=ordinary, cameras=cameras))
         budget = round(self._size * (1 - sum(_SHARES.values()))) - sum(len(f) for t in told for _, f in t.frames)
-        self._readings: Readings = make_readings(seed, budget, repeated, ordinary, self._calendar, picks)
+        self._readings: Readings = make_readings(seed, Scale(budget, repeated, ordinary), self._calendar, picks)
         self.truth: tuple[Planted, ...] = (*self._readings.truth, *(p for t in told for p in t.truth))
         self._records = self._gather(told, list(_ordinary_life(scene, self._size)))
         self._arrange()
@@ -105,7 +107,7 @@ class City:
         samples = first.with_columns(event_id=pl.lit("")).to_dicts()
         return tuple(make_bad(self.seed, max(15, round(self._size * _BAD_SHARE)), samples))
 
-    def _gather(self, told: list[stories.Told], ordinary: list[tuple[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
+    def _gather(self, told: list[Told], ordinary: list[tuple[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
         """All records by kind, those after now left out."""
         frames: dict[str, list[pl.DataFrame]] = {kind: [] for kind in KIND_ORDER}
         for kind, frame in [*ordinary, *(pair for t in told for pair in t.frames)]:
@@ -142,7 +144,7 @@ class City:
         return np.concatenate([self._readings.at, own]) if kind == "iot" else own
 
     def deliveries(self, chunk: int = 2_000) -> Iterator[Delivery]:
-        """All events in order of arrival, `chunk` at a time, split by kind; the bad ones are spread evenly among them."""
+        """All events in order of arrival, `chunk` at a time, split by kind; the bad ones are spread among them."""
         chunks = max(1, -(-len(self._row) // chunk))
         for number in range(chunks):
             where = slice(number * chunk, (number + 1) * chunk)
@@ -184,7 +186,7 @@ class City:
         """Sensor readings as events; a sensor's gateway knows no person."""
         readings = self._readings
         device = readings.device[rows]
-        own = {
+        own: dict[str, pl.Expr | pl.Series] = {
             "event_id": pl.lit(None, pl.String),
             "kind": pl.lit("iot"),
             "occurred_at": pl.Series(readings.at[rows]),
@@ -198,8 +200,8 @@ class City:
 
 
 def _tell(
-    scene: Scene, picks: Picks, pairs: list[tuple[int, int]], repeated: int, ordinary: int, cameras: int
-) -> Iterator[stories.Told]:
+    scene: Scene, picks: Picks, pairs: list[tuple[int, int]], *, repeated: int, ordinary: int, cameras: int
+) -> Iterator[Told]:
     """Every planted story that shows in records, then the ordinary incidents."""
     yield stories.complaints_then_failed(scene, picks, repeated)
     yield stories.repeat_offenders(scene, picks, pairs)
@@ -208,12 +210,16 @@ def _tell(
         count = ordinary if plan.story == "ordinary" else repeated
         yield stories.seen_by_cameras(scene, picks, plan, count, cameras)
         cameras += count
-    for surge in stories.SURGES:
-        yield stories.surges(scene, picks, surge, ordinary)
-    yield stories.failed_visits(scene, picks, "market", "daily", "market-inspection-critical", ordinary)
-    yield stories.failed_visits(scene, picks, "quality", "product-sampling", "quality-sampling-failed", ordinary)
-    yield stories.angry_posts(scene, picks, ordinary)
-    yield stories.odd_claims(scene, picks, ordinary)
+    for surge in incidents.SURGES:
+        yield incidents.surges(scene, picks, surge, ordinary)
+    yield incidents.failed_visits(
+        scene, picks, "market", check_type="daily", origin="market-inspection-critical", count=ordinary
+    )
+    yield incidents.failed_visits(
+        scene, picks, "quality", check_type="product-sampling", origin="quality-sampling-failed", count=ordinary
+    )
+    yield incidents.angry_posts(scene, picks, ordinary)
+    yield incidents.odd_claims(scene, picks, ordinary)
 
 
 def _ordinary_life(scene: Scene, size: int) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -31,8 +31,8 @@ _ITEM_TAIL: Final = {
 
 
 def rows(kind: str, register: Register, subject: Ints, at: Ints, own: Mapping[str, Any]) -> pl.DataFrame:
-    """n events of a kind at register rows `subject`, occurred at `at` (ms), with the kind's own columns; without event_id and
-    observed_at, which arrival gives. Column types are those of `topics.events`."""
+    """n events of a kind at register rows `subject`, occurred at `at` (ms), with the kind's own columns; event_id and
+    observed_at are null until arrival gives them. Column types are those of `topics.events`."""
     who = register.subjects[subject]
     given: dict[str, Any] = {
         "kind": pl.lit(kind),

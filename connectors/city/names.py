@@ -1,4 +1,4 @@
-"""Words for the city's names: invented prefectures and counties, trades by sector, given names. Nothing here is a real place or firm.
+"""Words for the city's names: invented prefectures and counties, trades by sector, given names. No real place or firm.
 
 >>> county_names(3)
 ['东陵区', '东溪县', '东塬区']
@@ -6,25 +6,30 @@
 
 from typing import Final
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 # Gansu (62), where the beacon towers stand, has no prefectures 40 to 69: the city's own are invented there.
 PROVINCE: Final = "62"
 FIRST_PREFECTURE: Final = 40
-PREFECTURES: Final = (
+PREFECTURES: Final = _words(
     "烽州市 燧阳市 望台市 临燧市 云渠市 朔泉市 金柝市 白垣市 青塬市 玉垒市 沙洲市 碧渡市 长戍市 靖远台市 安堠市 凤墩市"
-).split()
+)
 COUNTIES_PER_PREFECTURE: Final = 10
 _COUNTY_FIRST: Final = "东西南北云白青玉金朔安靖长平清"
 _COUNTY_SECOND: Final = "陵溪塬渡台泉垣川岭浦湾"
 
-BRANDS: Final = (
+BRANDS: Final = _words(
     "润泽 恒丰 瑞祥 鼎盛 华茂 嘉和 永兴 天成 福源 广济 同信 明远 德隆 聚贤 金穗 绿洲 星海 长青 宏图 佳美 "
     "万顺 正源 泰和 景明 盛世 祥云 中联 新程 启航 博雅 康宁 安泰 锦程 海纳 汇通 百川 和顺 千禾 一品 稻香"
-).split()
+)
 SURNAMES: Final = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕"
-GIVEN: Final = (
+GIVEN: Final = _words(
     "伟 芳 娜 敏 静 强 磊 洋 艳 勇 军 杰 娟 涛 明 超 霞 平 刚 桂英 建国 志强 晓东 丽华 文博 思远 子涵 雨桐 海燕 国庆"
-).split()
-STREETS: Final = "人民路 建设路 解放路 中山路 胜利街 文化街 工业大道 烽台路 渠岸路 迎宾大道 学府路 创新一路".split()
+)
+STREETS: Final = _words("人民路 建设路 解放路 中山路 胜利街 文化街 工业大道 烽台路 渠岸路 迎宾大道 学府路 创新一路")
 
 # What a sector's subjects are called after the brand.
 TRADES: Final[dict[str, tuple[str, ...]]] = {
@@ -42,7 +47,7 @@ TRADES: Final[dict[str, tuple[str, ...]]] = {
     "fire": ("商业广场", "仓储有限公司", "大酒店", "养老服务中心"),
     "school-canteen": ("实验小学食堂", "中学食堂", "职业技术学院食堂", "幼儿园食堂"),
 }
-# Share of a sector among the city's subjects (roughly that of a register of market entities with the regulated trades on top).
+# Share of a sector among the city's subjects: mostly market entities, the regulated trades over-represented.
 SHARES: Final[dict[str, float]] = {
     "market": 0.25,
     "quality": 0.08,

@@ -6,7 +6,7 @@ from connectors.city.register import Register
 
 
 class Picks:
-    """Draws subjects of a register by sector. `take` reserves one; `any` gives one that may come again, never a reserved-first one."""
+    """Draws subjects of a register by sector. `take` reserves one; `any` gives one that is free, and may again."""
 
     def __init__(self, seed: int, register: Register) -> None:
         self._rng = np.random.default_rng([seed, 3])

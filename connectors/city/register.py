@@ -1,4 +1,4 @@
-"""The register of a city: regions, subjects with valid credit codes, the persons behind them, chains. All drawn from one seed."""
+"""The register of a city: regions, subjects with valid credit codes, the persons behind them, chains; from one seed."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """`subjects`: one row a subject (subject, subject_name, sector, region, person, chain, address, department, party_id);
+    """`subjects`: one row a subject (subject, party_id, subject_name, sector, region, person, chain, address, …);
     `regions`: region code, name; `of_sector`: sector code -> row numbers of its subjects."""
 
     subjects: pl.DataFrame

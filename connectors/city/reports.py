@@ -1,7 +1,7 @@
 """Ordinary life of the city in records: inspections, penalties, complaints, camera events, opinions, insurance claims.
 
-Base rates keep ordinary subjects below every rule almost always; the decoys (a doubtful rat, a revoked licence without a successor,
-a lone complaint about a rare matter) are meant to tempt loose rules.
+Base rates keep ordinary subjects below every rule almost always; the decoys (a doubtful rat, a revoked licence without
+a successor, a lone complaint about a rare matter) are meant to tempt loose rules.
 """
 
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ def ordinary_complaints(scene: Scene, count: int) -> pl.DataFrame:
 
 
 def inspections(
-    scene: Scene, subject: Ints, at: Ints, result: list[str], critical: Ints, check_type: list[str]
+    scene: Scene, subject: Ints, at: Ints, *, result: list[str], critical: Ints, check_type: list[str]
 ) -> pl.DataFrame:
     """Inspections with those results, critical violations and types of check; two officers each."""
     rng, count = scene.rng, len(subject)
@@ -116,7 +116,8 @@ def ordinary_inspections(scene: Scene, count: int) -> pl.DataFrame:
     check_type = choose(scene.rng, words.CHECK_TYPES, count)
     result = ["pass" if c == "product-sampling" else r for r, c in zip(result, check_type, strict=True)]
     critical = (np.array(result) == "fail") & (scene.rng.random(count) < 0.3)
-    return inspections(scene, subject, scene.times(count, 8.5, 18), result, critical.astype(np.int64), check_type)
+    at = scene.times(count, 8.5, 18)
+    return inspections(scene, subject, at, result=result, critical=critical.astype(np.int64), check_type=check_type)
 
 
 def penalties(scene: Scene, subject: Ints, at: Ints, kinds: list[str]) -> pl.DataFrame:
@@ -153,7 +154,7 @@ def ordinary_penalties(scene: Scene, count: int) -> pl.DataFrame:
 
 
 def sightings(
-    scene: Scene, subject: Ints, at: Ints, camera: list[str], label: list[str], confidence: npt.NDArray[np.float64]
+    scene: Scene, subject: Ints, at: Ints, *, camera: list[str], label: list[str], confidence: npt.NDArray[np.float64]
 ) -> pl.DataFrame:
     """Events of cameras."""
     digest = scene.rng.bytes(32 * len(subject)).hex()
@@ -178,7 +179,7 @@ def ordinary_sightings(scene: Scene, count: int) -> pl.DataFrame:
     confidence = scene.rng.uniform(0.5, 0.98, count)
     confidence = np.where(np.isin(label, ["rat", "minor", "smoke"]), confidence * 0.65, confidence)
     ids = [f"CAM-{n:06d}" for n in camera.tolist()]
-    return sightings(scene, subject, scene.times(count, 6, 23), ids, label, confidence)
+    return sightings(scene, subject, scene.times(count, 6, 23), camera=ids, label=label, confidence=confidence)
 
 
 def opinions(scene: Scene, subject: Ints, at: Ints, which: Ints) -> pl.DataFrame:

@@ -10,13 +10,22 @@ import polars as pl
 from connectors.city.calendar import DAY, DAYS, HOUR, MINUTE, ZONE, Calendar
 from connectors.city.metrics import METRICS, Incident, Metric
 from connectors.city.picks import Picks
-from connectors.city.truth import Planted
+from connectors.city.truth import ORDINARY, Planted
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Rng = np.random.Generator
 FLAGS: Final = ("N", "M", "C", "D")
 _TAIL: Final = 12 * HOUR  # the longest window of the sensor rules: so long after its end an incident is still seen
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much there shall be: `budget` readings, `repeated` instances of each story, `ordinary` of each other one."""
+
+    budget: int
+    repeated: int
+    ordinary: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +68,10 @@ class _Fleet:
         return np.array([round(m.step * MINUTE) for m in METRICS])[self.metric]
 
 
-def make_readings(seed: int, budget: int, repeats: int, ordinary: int, calendar: Calendar, picks: Picks) -> Readings:
-    """About `budget` readings (more where the incidents alone need more), with `repeats` instances of each planted story and
-    `ordinary` of each other incident."""
+def make_readings(seed: int, scale: Scale, calendar: Calendar, picks: Picks) -> Readings:
+    """Devices and readings with incidents, as many as `scale` says (more where the incidents need more)."""
     rng = np.random.default_rng([seed, 2])
-    fleet = _fill(rng, _with_incidents(rng, budget, repeats, ordinary, calendar, picks), budget, calendar, picks)
+    fleet = _fill(rng, _with_incidents(rng, scale, calendar, picks), scale.budget, calendar, picks)
     device = np.repeat(np.arange(len(fleet.metric)), fleet.count)
     nth = np.arange(len(device)) - np.repeat(np.cumsum(fleet.count) - fleet.count, fleet.count)
     at = fleet.start[device] + nth * fleet.step[device] + rng.integers(0, 8_000, len(device))
@@ -72,7 +80,7 @@ def make_readings(seed: int, budget: int, repeats: int, ordinary: int, calendar:
     _maintain(rng, fleet, value, flag)
     for effect in fleet.effects:
         _apply(rng, fleet, effect, at, value)
-    value = np.round(np.clip(value, _of(fleet, device, "low"), _of(fleet, device, "high")), 3)
+    value[:] = np.round(np.clip(value, _of(fleet, device, "low"), _of(fleet, device, "high")), 3)
     keep = _without_gaps(rng, fleet, device, nth) & (at <= calendar.now - MINUTE)
     names = _names(fleet)
     return Readings(names, device[keep].astype(np.int32), at[keep], value[keep], flag[keep], fleet.truth)
@@ -83,21 +91,21 @@ def _session(budget: int, metric: Metric) -> int:
     return int(min(DAYS * DAY / (metric.step * MINUTE), max(60, 0.9 * budget**0.5), max(48, budget / 20)))
 
 
-def _with_incidents(rng: Rng, budget: int, repeats: int, ordinary: int, calendar: Calendar, picks: Picks) -> _Fleet:
+def _with_incidents(rng: Rng, scale: Scale, calendar: Calendar, picks: Picks) -> _Fleet:
     """The devices that something befalls, each with enough quiet readings before and after."""
     rows: list[tuple[int, int, int, int]] = []
     effects: list[Effect] = []
     truth: list[Planted] = []
     for number, metric in enumerate(METRICS):
         for incident in metric.incidents:
-            for _ in range(ordinary if incident.story == "ordinary" else repeats):
+            for _ in range(scale.ordinary if incident.story == ORDINARY else scale.repeated):
                 subject = picks.take(metric.sector)
                 spans = _spans(rng, incident, metric, calendar)
                 strength = float(rng.uniform(0.88, 1.35))
                 effects += [Effect(len(rows), begin, end, incident, strength) for begin, end in spans]
                 first, last = spans[0][0], spans[-1][1]
                 begin = first - round((metric.history + rng.uniform(0, 2)) * HOUR)
-                length = max(_session(budget, metric), round((last - begin + HOUR) / (metric.step * MINUTE)))
+                length = max(_session(scale.budget, metric), round((last - begin + HOUR) / (metric.step * MINUTE)))
                 start = max(begin - round(rng.uniform(0, 0.5) * length * metric.step * MINUTE), calendar.begin)
                 start = min(start, begin)
                 rows.append(
@@ -112,7 +120,7 @@ def _with_incidents(rng: Rng, budget: int, repeats: int, ordinary: int, calendar
 
 
 def _spans(rng: Rng, incident: Incident, metric: Metric, calendar: Calendar) -> list[tuple[int, int]]:
-    """When the incident is at work: one span, or one a night for some nights in a row; inside the period, with room before."""
+    """When the incident is at work: one span, or one a night for some nights; inside the period, with room before."""
     nights = int(rng.integers(1, incident.nights + 1))
     room = int(np.ceil((metric.history + incident.hours[1]) / 24)) + nights
     day = int(rng.integers(min(room, DAYS - 2), DAYS - int(np.ceil(metric.history / 24))))
@@ -195,7 +203,7 @@ def _apply(rng: Rng, fleet: _Fleet, effect: Effect, at: Ints, value: Floats) -> 
 
 
 def _maintain(rng: Rng, fleet: _Fleet, value: Floats, flag: npt.NDArray[np.int8]) -> None:
-    """Decoys: one device in eight is maintained, calibrated or faulty for a while, with wild values under an honest flag."""
+    """Decoys: one device in eight is maintained, calibrated or faulty for a while: wild values under an honest flag."""
     busy = {effect.device for effect in fleet.effects}
     for device in np.flatnonzero(rng.random(len(fleet.metric)) < 0.12).tolist():
         length = int(rng.integers(5, 12))

@@ -24,8 +24,8 @@ UNCLEAR_SHARE: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """One planted incident: `keys` are the subjects, persons, devices or regions it shows at, `origins` the rules that count as
-    finding it, `begin` to `end` its span in ms UTC (with the time a rule's window keeps seeing it)."""
+    """One planted incident: `keys` are the subjects, persons, devices or regions it shows at, `origins` the rules that
+    count as finding it, `begin` to `end` its span in ms UTC (with the time a rule's window keeps seeing it)."""
 
     story: str
     sector: str
@@ -88,10 +88,10 @@ class Index:
 
 
 def score(truth: Sequence[Planted], clues: Iterable[Mapping[str, Any]]) -> Report:
-    """Recall, precision and tallies per story and sector of clues (records with the fields of `topics.records.CLUE`)."""
+    """Recall, precision, tallies per story and sector of clues (records with the fields of `topics.records.CLUE`)."""
     index = Index(truth)
     told = sorted({(origin, p.story) for p in truth for origin in p.origins}, key=lambda pair: pair[1] == ORDINARY)
-    story_of = {origin: story for origin, story in reversed(told)}  # a named story takes the blame before "ordinary"
+    story_of = dict(reversed(told))  # a named story takes the blame before "ordinary"
     stories: dict[str, Tally] = defaultdict(Tally)
     sectors: dict[str, Tally] = defaultdict(Tally)
     found: set[Planted] = set()
@@ -116,8 +116,8 @@ def score(truth: Sequence[Planted], clues: Iterable[Mapping[str, Any]]) -> Repor
 
 
 def verdict(clue: Mapping[str, Any], truth: "Sequence[Planted] | Index", seed: int) -> tuple[str, str]:
-    """What the simulated officer feeds back on a clue: (confirmed, false-alarm or unclear; Chinese text). The same seed and
-    clue give the same answer, in whatever order the clues are handled."""
+    """What the simulated officer feeds back on a clue: (confirmed, false-alarm or unclear; Chinese text). The same seed
+    and clue give the same answer, in whatever order the clues are handled."""
     index = truth if isinstance(truth, Index) else Index(truth)
     drawn = zlib.crc32(f"{seed}:{clue['clue_id']}".encode()) / 2**32
     if drawn < UNCLEAR_SHARE:

@@ -1,4 +1,4 @@
-"""Categories of complaints and what is said, labels of cameras, ways of checking and punishing: the tables the city draws from."""
+"""The tables the city draws from: complaints and what is said, labels of cameras, ways of checking and punishing."""
 
 from typing import Final
 
