@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-
+from typing import Any
 
 from bench.contender import Meter
 from connectors.admin import ensure_topics
@@ -44,14 +44,14 @@ async def run(settings: Settings, events: int) -> None:
     app.loop = asyncio.get_running_loop()
     runtime.consumer = app.consumer
     await app.start()
-    while sum(end for tp, end in runtime.seen().items() if tp.topic.endswith("events.iot")) < events:
+    while sum(end for tp, end in runtime.seen().items() if tp.topic.endswith("events.iot")) < events:  # noqa: ASYNC110 - see below
         await asyncio.sleep(0.01)  # the condition is in other threads; 10 ms are noise in a run of seconds
     hits = int(sum(s.value for m in _clues() for s in m.samples if s.name.endswith("_total")))
     runtime.meter.done(events, hits)
     os._exit(0)
 
 
-def _clues() -> list[object]:
+def _clues() -> list[Any]:
     from streams.metrics import CLUES
 
     return list(CLUES.collect())

@@ -1,23 +1,24 @@
 """The whole engine, top to bottom: which stages there are, what each reads, and how a Faust worker carries chunks to them."""
 
-import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import faust
+from faust.types.auth import AuthProtocol
 
+from fengsui.settings import Settings
 from streams.controls import Controls
 from streams.detect import Detect
 from streams.dispatch import Dispatch
 from streams.feedback import Feedback
 from streams.regional import Regional
 from streams.runtime import Runtime
+from streams.stage import Stage
 from streams.task import TaskOptions
 from streams.transport import Whole, transport_for
 from topics.catalogue import CONTROLS
 from topics.events import EVENT_TOPICS
-
-from fengsui.settings import Settings
 
 
 def build(settings: Settings) -> tuple[faust.App, Runtime]:
@@ -34,11 +35,11 @@ def build(settings: Settings) -> tuple[faust.App, Runtime]:
     lateness, most = settings.allowed_lateness_ms, settings.max_event_bytes
 
     # An event's way: events.* -> detect -> clues -> dispatch -> clue-log -> feedback -> rekeyed -> regional -> models -> detect
-    stages = {
+    stages: dict[str, tuple[tuple[str, ...], Callable[[int], Stage]]] = {
         "detect": (EVENT_TOPICS, lambda partition: Detect(partition, settings.partitions, lateness, most)),
         "regional": (("rekeyed",), lambda partition: Regional(partition, lateness)),
-        "dispatch": (("clues", "commands", "ticks"), lambda partition: Dispatch(partition)),
-        "feedback": (("clue-log",), lambda partition: Feedback(partition)),
+        "dispatch": (("clues", "commands", "ticks"), Dispatch),
+        "feedback": (("clue-log",), Feedback),
     }
     runtime = Runtime(stages, options, controls)
     app = faust_app(settings, runtime)
@@ -93,6 +94,5 @@ def _security(settings: Settings) -> dict[str, Any]:
         mechanism=settings.kafka_sasl_mechanism,
         ssl_context=context,
     )
-    with contextlib.suppress(AttributeError):
-        credentials.protocol = settings.kafka_security_protocol
+    credentials.protocol = AuthProtocol(settings.kafka_security_protocol)
     return {"broker_credentials": credentials}

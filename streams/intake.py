@@ -101,4 +101,6 @@ class Intake:
         return frame.filter(pl.Series(~repeated))
 
 
-_TOO_LARGE = b"\x01"  # stands where a too large value was: it decodes as nothing, and is rejected once, with its own reason
+_TOO_LARGE = (
+    b"\x01"  # stands where a too large value was: it decodes as nothing, and is rejected once, with its own reason
+)

@@ -252,7 +252,7 @@ class _Reader:
                     return
                 if error is not None:
                     raise LedgerUnreachableError(str(error))
-                position = message.offset() + 1
+                position = (message.offset() or 0) + 1
                 if position > end:
                     return
                 yield message

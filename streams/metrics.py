@@ -6,7 +6,9 @@ EVENTS = Counter("fengsui_events", "Events judged, by kind and sector", ["kind",
 DUPLICATES = Counter("fengsui_duplicates", "Events dropped because their id was seen within 24 h, by kind", ["kind"])
 REROUTED = Counter("fengsui_rerouted", "Events sent on to the partition of their cleaned subject, by kind", ["kind"])
 LATE = Counter("fengsui_late", "Events later than the allowed lateness: archived, not judged, by kind", ["kind"])
-REJECTED = Counter("fengsui_rejected", "Records sent to the dead-letter topic, by stage and reason", ["stage", "reason"])
+REJECTED = Counter(
+    "fengsui_rejected", "Records sent to the dead-letter topic, by stage and reason", ["stage", "reason"]
+)
 CLUES = Counter("fengsui_clues", "Clues raised, by origin, sector and severity", ["origin_id", "sector", "severity"])
 SUPPRESSED = Counter("fengsui_suppressed", "Firings inside a running episode or over the hourly cap", ["rule", "why"])
 DESK = Counter("fengsui_desk_steps", "Steps of clues, by verb and outcome (ok or a named reason)", ["verb", "outcome"])
@@ -21,13 +23,20 @@ _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 STEP_SECONDS = Histogram("fengsui_step_seconds", "Time to decide one batch, by stage", ["stage"], buckets=_SECONDS)
 COMMIT_SECONDS = Histogram("fengsui_commit_seconds", "Time of one transaction, by stage", ["stage"], buckets=_SECONDS)
 RECOVERY_SECONDS = Histogram(
-    "fengsui_recovery_seconds", "Time from owning a partition to live, by stage", ["stage"], buckets=(*_SECONDS, 30, 100)
+    "fengsui_recovery_seconds",
+    "Time from owning a partition to live, by stage",
+    ["stage"],
+    buckets=(*_SECONDS, 30, 100),
 )
 CHECKPOINT_BYTES = Gauge("fengsui_checkpoint_bytes", "Size of the newest checkpoint, by task", ["task"])
 STATE_ROWS = Gauge("fengsui_state_rows", "Rows that a task holds in state, by task and store", ["task", "store"])
-LAG = Gauge("fengsui_lag", "Records fetched or fetchable but not yet committed, by topic and partition", ["topic", "partition"])
+LAG = Gauge(
+    "fengsui_lag", "Records fetched or fetchable but not yet committed, by topic and partition", ["topic", "partition"]
+)
 TASKS = Gauge("fengsui_tasks", "Tasks that this worker owns, by stage", ["stage"])
-TASK_FAILURES = Counter("fengsui_task_failures", "Tasks begun anew after a failure, by stage and cause", ["stage", "cause"])
+TASK_FAILURES = Counter(
+    "fengsui_task_failures", "Tasks begun anew after a failure, by stage and cause", ["stage", "cause"]
+)
 KAFKA_WAITS = Counter("fengsui_kafka_waits", "Waits for Kafka with backoff, by stage", ["stage"])
 REBALANCES = Counter("fengsui_rebalances", "Assignments of partitions to this worker")
 CLUE_LATENCY = Histogram(

@@ -35,7 +35,7 @@ class Runtime:
         chunk_rows: int = 20_000,
     ) -> None:
         self.chunk_rows = chunk_rows
-        self._stages, self._options, self._controls = stages, options, controls
+        self._stages, self._options, self.controls = stages, options, controls
         self._stage_of = {topic: name for name, (topics, _) in stages.items() for topic in topics}
         self.tasks: dict[tuple[str, int], Task] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -116,7 +116,7 @@ class Runtime:
     def _task(self, name: str, partition: int) -> Task:
         make = self._stages[name][1]
         return Task(
-            name, partition, lambda: make(partition), self._options, self._controls, self._on_moved, self._on_drained
+            name, partition, lambda: make(partition), self._options, self.controls, self._on_moved, self._on_drained
         )
 
     def _give_up(self, keys: set[tuple[str, int]]) -> None:

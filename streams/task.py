@@ -230,7 +230,13 @@ class Task:
         self._checkpoint_due = time.monotonic() + self._options.checkpoint_seconds
         self._progress_offset = checkpoint.progress if checkpoint else 0
         metrics.RECOVERY_SECONDS.labels(self.stage_name).observe(time.monotonic() - began)
-        log.info("task.live", seconds=round(time.monotonic() - began, 2), task=self.name, seq=self._progress.seq, replayed=len(batches))
+        log.info(
+            "task.live",
+            seconds=round(time.monotonic() - began, 2),
+            task=self.name,
+            seq=self._progress.seq,
+            replayed=len(batches),
+        )
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         arrays = unpack(self._ledger.checkpoint(checkpoint), limit=8 * 2**30)
@@ -275,7 +281,8 @@ class Task:
             if self._stopping:
                 raise Stopping
             was_full = self.full
-            chunks, rows = [], 0
+            chunks: list[Chunk] = []
+            rows = 0
             while self._queue and (not chunks or rows + len(self._queue[0]) <= self._options.batch_rows):
                 chunks.append(self._queue.popleft())
                 rows += len(chunks[-1])

@@ -31,7 +31,7 @@ class Owner(Protocol):
         """Offsets covered by committed transactions."""
 
 
-class ReadCommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+class ReadCommittedThread(driver.AIOKafkaConsumerThread):
     """The consumer's thread; it reads committed records only (Faust does so only under its own exactly_once)."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
@@ -41,7 +41,7 @@ class ReadCommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return consumer
 
 
-class Consumer(driver.Consumer):  # type: ignore[misc]
+class Consumer(driver.Consumer):
     """Yields chunks; seeks where the owner says, between two fetches only, so that no stale record slips through."""
 
     owner: Owner
@@ -82,7 +82,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         await self.seek_wait(positions)
         return positions
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's signature
         """Fetch, and yield one message a chunk."""
         if self.flow_active:
             await self._seek_wanted()
@@ -104,7 +104,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def _message(self, tp: TP, rows: list[Any], generation: int) -> ConsumerMessage:
         last = rows[-1]
-        chunk = chunk_of(tp.topic.removeprefix(self.prefix), tp.partition, self._chain[tp], rows)
+        chunk: Any = chunk_of(tp.topic.removeprefix(self.prefix), tp.partition, self._chain[tp], rows)
         self._chain[tp] = chunk.end
         # Without generation_id the stream would drop a message made by hand, silently.
         return ConsumerMessage(
@@ -112,7 +112,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             0, 0, tp, generation_id=generation,
         )  # fmt: skip
 
-    async def _next(self, timeout: float) -> Any:
+    async def _next(self, timeout: float) -> Any:  # noqa: ASYNC109 - the same
         """Faust's wait, but with every partition throttled it waits for the first resume instead of a second."""
         if self.flow_active and not self._get_active_partitions():
             self._resumed.clear()
@@ -138,7 +138,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return bool(await self._commit(seen)) if seen else True
 
 
-class Whole(Codec):  # type: ignore[misc]
+class Whole(Codec):
     """The codec of chunks: as they are."""
 
     def _loads(self, s: Any) -> Any:

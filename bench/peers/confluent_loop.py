@@ -2,6 +2,7 @@
 
 import io
 import os
+from typing import Any
 
 import fastavro
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -24,7 +25,7 @@ def main() -> None:
     while seen < events:
         for message in consumer.consume(10_000, 0.5):
             meter.begin()
-            event = fastavro.schemaless_reader(io.BytesIO(message.value()[5:]), schema, None)
+            event: Any = fastavro.schemaless_reader(io.BytesIO((message.value() or b"")[5:]), schema, None)
             seen += 1
             if event["sector"] == "food-drug" and event["metric"] == "cold_store_temp":
                 for i, limit in enumerate(limits):

@@ -37,7 +37,7 @@ async def judge(stream: Any) -> None:
     seen = hits = 0
     async for value in stream:
         meter.begin()
-        event = fastavro.schemaless_reader(io.BytesIO(value[5:]), SCHEMA, None)
+        event: Any = fastavro.schemaless_reader(io.BytesIO(value[5:]), SCHEMA, None)
         if event["sector"] == "food-drug" and event["metric"] == "cold_store_temp":
             for i, limit in enumerate(LIMITS):
                 if event["value"] > limit:

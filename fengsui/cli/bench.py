@@ -35,12 +35,20 @@ def bench(
         "peer_events_per_second": round(theirs) if theirs else None,
         "ratio": round(ours / theirs, 2) if theirs else None,
         "rounds": [
-            {"ours": round(r.rate), "peer": round(p.rate) if p else None, "hits": r.hits, "peer_hits": p.hits if p else None}
+            {
+                "ours": round(r.rate),
+                "peer": round(p.rate) if p else None,
+                "hits": r.hits,
+                "peer_hits": p.hits if p else None,
+            }
             for r, p in results
         ],
         "peak_memory_mb": round(max(r.peak_memory_mb for r, _ in results)),
         "cpu_seconds_per_million": round(statistics.median(r.cpu_seconds / r.events * 1e6 for r, _ in results), 2),
     }
-    say(f"{workload}: {ours:,.0f} 事件/秒 (events/s)" + (f"; {peer} {theirs:,.0f}; {ours / theirs:.1f}x" if theirs else ""))
+    say(
+        f"{workload}: {ours:,.0f} 事件/秒 (events/s)"
+        + (f"; {peer} {theirs:,.0f}; {ours / theirs:.1f}x" if theirs else "")
+    )
     if json:
         say_json(report)

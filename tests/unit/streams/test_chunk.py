@@ -1,0 +1,29 @@
+"""Chunks and their cuts."""
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.chunk import Chunk, cut
+
+
+def chunk(offsets: list[int], prev: int = 0, end: int | None = None, topic: str = "events.iot") -> Chunk:
+    """A chunk whose values are its offsets as text."""
+    at = np.array(offsets, np.int64)
+    stop = end if end is not None else offsets[-1] + 1
+    return Chunk(topic, 0, prev, stop, at, at + 1000, [None] * len(at), [str(o).encode() for o in offsets])
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=30), st.data())
+def test_cuts_of_a_chunk_cover_its_offsets_without_gap_or_overlap(steps: list[int], data: st.DataObject) -> None:
+    """Wherever a chunk is cut, each part begins where the former ended, and no row is lost."""
+    offsets = np.cumsum(steps).tolist()
+    whole = chunk(offsets, prev=0, end=offsets[-1] + 3)
+    edges = sorted({0, len(whole), *data.draw(st.lists(st.integers(1, max(1, len(whole) - 1)), max_size=5))})
+    parts = [cut(whole, a, b) for a, b in itertools.pairwise(edges)]
+    assert parts[0].prev == whole.prev
+    assert parts[-1].end == whole.end
+    assert all(a.end == b.prev for a, b in itertools.pairwise(parts))
+    assert [v for p in parts for v in p.values] == whole.values
