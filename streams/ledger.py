@@ -113,7 +113,7 @@ class Ledger:
         back = _LOOK_BACK
         while high > low:
             start = max(low, high - back)
-            values = [m.value() for m in self._reader.read(topic, self._partition, start, high)]
+            values = [m.value() or b"" for m in self._reader.read(topic, self._partition, start, high)]
             if values:
                 return progress_of(values[-1])
             if start == low:
@@ -126,13 +126,13 @@ class Ledger:
         topic, after = self._prefix + "progress", checkpoint.seq if checkpoint else 0
         low, high = self._reader.ends(topic, self._partition)
         start = max(low, checkpoint.progress) if checkpoint else low
-        records = [progress_of(m.value()) for m in self._reader.read(topic, self._partition, start, high)]
+        records = [progress_of(m.value() or b"") for m in self._reader.read(topic, self._partition, start, high)]
         return [progress for progress in records if progress.seq > after]
 
     def checkpoint(self, where: Checkpoint) -> bytes:
         """The bytes of a checkpoint. Raises LedgerLostError."""
         messages = self._reader.read(self._prefix + "checkpoints", self._partition, where.first, where.end)
-        rows = [row for row in (decode(m.value())[1] for m in messages) if json.loads(row["meta"])["seq"] == where.seq]
+        rows = [row for row in (decode(m.value() or b"")[1] for m in messages) if json.loads(row["meta"])["seq"] == where.seq]
         if not rows or len(rows) != rows[0]["parts"]:
             raise LedgerLostError(f"checkpoint {where} is incomplete: {len(rows)} parts")
         return b"".join(row["body"] for row in sorted(rows, key=lambda row: int(row["part"])))

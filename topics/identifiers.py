@@ -21,9 +21,9 @@ _USCC_VALUE: Final = {c: i for i, c in enumerate(USCC_ALPHABET)}
 _ORG_WEIGHTS: Final = (3, 7, 9, 10, 5, 8, 4, 2)
 _PERSON_WEIGHTS: Final = tuple(pow(2, 17 - i, 11) for i in range(17))
 _PERSON_CHECK: Final = "10X98765432"
-PROVINCES: Final = frozenset(
-    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82".split()
-)
+_PROVINCES: Final = (11, 12, 13, 14, 15, 21, 22, 23, 31, 32, 33, 34, 35, 36, 37, 41, 42, 43, 44, 45, 46, 50, 51, 52, 53, 54,
+                     61, 62, 63, 64, 65, 71, 81, 82)  # fmt: skip
+PROVINCES: Final = frozenset(str(code) for code in _PROVINCES)
 # The dirt seen in production: a printed prefix, a page suffix, stray blanks (domain 1.4).
 _DIRT: Final = re.compile(r"^.*?[：:]\s*|\(\d+/\d+\)$|\s+")
 
