@@ -34,19 +34,26 @@ class Stretch:
     records: list[Record]
 
 
-def ranges(client: Mapping[str, Any], prefix: str, names: Iterable[str]) -> dict[str, dict[int, Range]]:
-    """Topic (without prefix) -> partition -> range, of those topics that exist. Raises KafkaException."""
+def ranges(
+    client: Mapping[str, Any], prefix: str, names: Iterable[str], since: int | None = None
+) -> dict[str, dict[int, Range]]:
+    """Topic (without prefix) -> partition -> range, of those topics that exist. Raises KafkaException.
+
+    With `since` (log time in ms) a range begins at the first record that is not older.
+    """
     admin = kafka_admin.AdminClient({**client, "log_level": 0})
     known = admin.list_topics(timeout=_TIMEOUT).topics
     parts = [TopicPartition(prefix + n, p) for n in names if prefix + n in known for p in known[prefix + n].partitions]
     if not parts:
         return {}
-    low = admin.list_offsets(dict.fromkeys(parts, _spec.earliest()), request_timeout=_TIMEOUT)
+    begin = _spec.earliest() if since is None else _spec.for_timestamp(since)
+    low = admin.list_offsets(dict.fromkeys(parts, begin), request_timeout=_TIMEOUT)
     stable = IsolationLevel.READ_COMMITTED
     end = admin.list_offsets(dict.fromkeys(parts, _spec.latest()), isolation_level=stable, request_timeout=_TIMEOUT)
     found: dict[str, dict[int, Range]] = {}
     for part in parts:
-        both = Range(low[part].result().offset, end[part].result().offset)
+        first, last = low[part].result().offset, end[part].result().offset
+        both = Range(first if first >= 0 else last, last)  # -1: no record is that young
         found.setdefault(part.topic.removeprefix(prefix), {})[part.partition] = both
     return found
 
