@@ -41,7 +41,7 @@ def _digest(data: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], out: Diges
 
 
 @numba.njit(cache=True)
-def _place(slots: npt.NDArray[np.int64], digests: Digests, a: np.uint64, b: np.uint64) -> int:
+def _place(slots: npt.NDArray[np.int64], digests: Digests, a: np.uint64, b: np.uint64) -> np.int64:
     """The slot that holds the digest, or the free one where it belongs."""
     mask = slots.size - 1
     at = np.int64(a & np.uint64(mask))

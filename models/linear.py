@@ -24,7 +24,7 @@ LEAST_STD: Final = 1e-6
 def sigmoid(x: Floats) -> Floats:
     """Log-odds -> probability, without overflow.
 
-    >>> sigmoid(np.array([-1e9, 0.0])).tolist()
+    >>> sigmoid(np.array([-1e9, 0.0])).round(9).tolist()
     [0.0, 0.5]
     """
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -700.0, 700.0))), np.float64)
@@ -44,6 +44,11 @@ class Linear(Model):
         self._count, self._mean, self._m2 = np.zeros(0), np.zeros(0), np.zeros(0)
         self._waiting: Floats = np.zeros((0, 0))
         self._waiting_y: Floats = np.zeros((0, 2))  # label, weight
+
+    @property
+    def room(self) -> int:
+        """How many more examples the block takes until it is learnt."""
+        return BLOCK - len(self._waiting)
 
     @abstractmethod
     def _fit(self, z: Floats, y: Floats, weight: Floats) -> None:
@@ -145,7 +150,7 @@ class Linear(Model):
         """Names, weights, scaling, waiting examples, and what the algorithm adds."""
         names, ends = pack_texts(self.names)
         known = np.isfinite(self._waiting)
-        return {
+        shared: Arrays = {
             "names": names,
             "name_ends": ends,
             "weights": self.weights.copy(),
@@ -155,7 +160,8 @@ class Linear(Model):
             "waiting": np.where(known, self._waiting, 0.0),
             "waiting_known": known,
             "waiting_y": self._waiting_y.copy(),
-        } | self._own()
+        }
+        return shared | self._own()
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Take the state of a snapshot. Raises BadSnapshot."""

@@ -51,20 +51,9 @@ class Judged:
 
 
 @numba.njit(cache=True)
-def _rows(
-    code: Array,
-    at: Array,
-    x: Array,
-    scalars: Array,
-    profile: Array,
-    visits: Array,
-    mix: Array,
-    tails: Array,
-    totals: Array,
-    peaks: Array,
-    out: Array,
-) -> None:
+def _rows(code: Array, at: Array, x: Array, state: tuple[Array, ...], out: Array) -> None:
     """`out` f8[n, 10]: evidence, four channels, expected, rows and hours seen before, held evidence, streak."""
+    scalars, profile, visits, mix, tails, totals, peaks = state
     for i in range(code.size):
         k = code[i]
         if k < 0 or not np.isfinite(x[i]):
@@ -112,10 +101,11 @@ class Sensor(Model):
         raw = _column(x, "value", pl.Float64).fill_null(np.nan).to_numpy()
         value = np.clip(np.where(np.isfinite(raw), raw, np.nan), -MOST, MOST)
         out = np.zeros((len(x), 10))
-        _rows(code, at, value, *self._state.values(), out)
+        _rows(code, at, value, tuple(self._state[name] for name in _SHAPES), out)
         score, held = 1.0 - np.exp(-out[:, 0] / SCALE), 1.0 - np.exp(-out[:, 8] / SCALE)
         shares = out[:, 1:5] / np.maximum(out[:, 1:5].sum(1, keepdims=True), 1e-12)
-        return Judged(code, score, shares * score[:, None], *out[:, 5:8].T, held, out[:, 9])
+        expected, rows, hours = out[:, 5:8].T
+        return Judged(code, score, shares * score[:, None], expected, rows, hours, held, out[:, 9])
 
     def score_many(self, x: pl.DataFrame) -> Floats:
         """Scores of n rows, each from the earlier rows of its series and itself."""

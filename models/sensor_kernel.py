@@ -55,7 +55,7 @@ def tail(counts: Array, width: float, per: float, y: float) -> float:
     if above >= 0.5 or counts[0] < 1.0:  # noqa: PLR2004 - half a row: inside what was seen
         return float(out)
     start = 0
-    while start < last and counts[start] > 0.1 * counts[0]:  # noqa: PLR2004
+    while start < last and counts[start] > 0.1 * counts[0]:
         start += 1
     excess, end = 0.0, start
     for k in range(start, last):

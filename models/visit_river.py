@@ -6,7 +6,7 @@ so that the model follows; the weights stay as the starting point.
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from river import drift, linear_model, optim, stats
@@ -33,6 +33,8 @@ class VisitRiver(Linear):
 
     def __init__(self) -> None:
         super().__init__()
+        self._logistic: Any
+        self._guard: Any
         self._rebuild({"squares": np.zeros(0), "guard": np.zeros(5), "steps": np.zeros(2, np.int64)})
 
     @property
