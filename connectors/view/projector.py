@@ -127,7 +127,6 @@ class Projector:
         """From one opening of the view to the next."""
         self._caught_up.clear()
         positions = writer.open()
-        building = writer.building
         if writer.began:
             self._metrics.rebuilds.inc()
         topic = f"{self._prefix}clue-log"
@@ -136,39 +135,41 @@ class Projector:
             partitions = partitions_of(consumer, topic)
             consumer.assign([TopicPartition(topic, number, positions.get(number, 0)) for number in partitions])
             self._waited = 0
-            self._read(consumer, writer, _Progress(set(partitions), building))
+            self._read(consumer, writer, set(partitions))
         finally:
             consumer.close()
 
-    def _read(self, consumer: Consumer, writer: ViewWriter, progress: "_Progress") -> None:
+    def _read(self, consumer: Consumer, writer: ViewWriter, left: set[int]) -> None:
+        """`left`: partitions whose end has not been seen yet."""
         checked = 0.0
         while not self._stop.is_set():
             first = consumer.poll(_POLL_SECONDS)
             messages = [] if first is None else [first, *consumer.consume(_BATCH - 1, 0)]
-            self._take(messages, writer, progress)
-            if not progress.left and not self._caught_up.is_set():
+            left -= self._take(messages, writer)
+            if not left and not self._caught_up.is_set():
                 writer.complete()
-                progress.building = False
                 self._caught_up.set()
             if time.monotonic() - checked > _CHECK_SECONDS:
                 self._check(consumer, writer)
                 checked = time.monotonic()
 
-    def _take(self, messages: Sequence[Message], writer: ViewWriter, progress: "_Progress") -> None:
-        records = [logged for message in messages if (logged := self._logged(message, progress)) is not None]
+    def _take(self, messages: Sequence[Message], writer: ViewWriter) -> set[int]:
+        """Apply a batch. Returns the partitions that it saw the end of."""
+        ended: set[int] = set()
+        records = [logged for message in messages if (logged := self._logged(message, ended)) is not None]
         if records:
             with self._metrics.seconds.time():
                 new = writer.apply(records)
             self._metrics.applied.inc(len(new))
-            if not progress.building:  # what a rebuild brings back has been measured before
+            if not writer.building:  # what a rebuild brings back has been measured before
                 self._metrics.observe(new)
-        progress.left -= progress.ended
+        return ended
 
-    def _logged(self, message: Message, progress: "_Progress") -> Logged | None:
+    def _logged(self, message: Message, ended: set[int]) -> Logged | None:
         error = message.error()
         partition, offset = int(message.partition() or 0), int(message.offset() or 0)
         if error is not None and error.code() == KafkaError._PARTITION_EOF:
-            progress.ended.add(partition)
+            ended.add(partition)
             return None
         if error is not None:
             raise KafkaException(error)
@@ -193,12 +194,3 @@ class Projector:
             _, high = consumer.get_watermark_offsets(place, cached=True)
             if place.offset >= 0 and high >= 0:
                 self._metrics.lag.labels(str(place.partition)).set(max(high - place.offset, 0))
-
-
-class _Progress:
-    """Partitions whose end this session has not seen yet, those just seen, and whether the view is being built."""
-
-    def __init__(self, left: set[int], building: bool) -> None:
-        self.left = left
-        self.ended: set[int] = set()
-        self.building = building

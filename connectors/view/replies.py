@@ -8,7 +8,8 @@ from typing import Any, Final, Protocol
 import msgspec
 import redis
 import structlog
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from connectors.view.logged import answer_of, earlier_answer, read_log
 from connectors.view.names import Names
@@ -100,6 +101,16 @@ class ViewReplies:
                 self._heard(answer)
 
 
+# Right after a topic is made, or its leader moves, a broker may say so for a moment.
+_MOVING: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+_retrying: Final = Retrying(
+    retry=retry_if_exception(lambda error: isinstance(error, KafkaException) and error.args[0].code() in _MOVING),
+    stop=stop_after_delay(_READY_SECONDS),
+    wait=wait_exponential(multiplier=0.02, max=0.5),
+    reraise=True,
+)
+
+
 class LogReplies:
     """Answers from the end of the clue log, without Redis. It does not hear of a repeat that was accepted before."""
 
@@ -112,12 +123,11 @@ class LogReplies:
 
     def start(self) -> None:
         """Raises KafkaException when the clue log cannot be reached."""
-        ends = []
-        for number in partitions_of(self._consumer, self._topic):
-            place = TopicPartition(self._topic, number)
-            _, place.offset = self._consumer.get_watermark_offsets(place, timeout=_READY_SECONDS)
-            ends.append(place)
-        self._consumer.assign(ends)
+        try:
+            self._consumer.assign(_retrying(self._ends))
+        except KafkaException:
+            self._consumer.close()
+            raise
         self._thread.start()
 
     def stop(self) -> None:
@@ -126,6 +136,15 @@ class LogReplies:
         if self._thread.is_alive():
             self._thread.join()
         self._consumer.close()
+
+    def _ends(self) -> list[TopicPartition]:
+        """Where each partition of the clue log ends now."""
+        ends = []
+        for number in partitions_of(self._consumer, self._topic):
+            place = TopicPartition(self._topic, number)
+            _, place.offset = self._consumer.get_watermark_offsets(place, timeout=_READY_SECONDS)
+            ends.append(place)
+        return ends
 
     def _run(self) -> None:
         while not self._stop.is_set():

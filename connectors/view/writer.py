@@ -56,6 +56,7 @@ class ViewWriter:
         self._clock = clock
         self._epoch = ""
         self.began = False
+        self._building = False
         self._read: dict[int, int] = {}
         self._apply = self._redis.register_script(scripts.APPLY)
         self._trim = self._redis.register_script(scripts.TRIM)
@@ -71,12 +72,13 @@ class ViewWriter:
         self._epoch, self.began = str(answer[0]), bool(answer[1])
         stored = cast("dict[str, str]", self._redis.hgetall(self._names.position))
         self._read = {int(partition): int(offset) for partition, offset in stored.items()}
+        self._building = bool(self._redis.exists(self._names.building))
         return dict(self._read)
 
     @property
     def building(self) -> bool:
-        """Whether the view is still being built from the beginning of the log."""
-        return bool(self._redis.exists(self._names.building))
+        """Whether the view was still being built from the beginning of the log when it was opened, and is not complete."""
+        return self._building
 
     def alive(self) -> bool:
         """Whether Redis still holds the view that was opened."""
@@ -86,6 +88,7 @@ class ViewWriter:
         """All that the log held is in the view. Raises ViewLost."""
         if not self._complete(args=[self._names.base, self._epoch]):
             raise ViewLost
+        self._building = False
 
     def apply(self, records: Sequence[Logged]) -> list[Logged]:
         """Apply records, in each partition read without a hole from where `open` or the last `apply` left it.
@@ -117,7 +120,8 @@ class ViewWriter:
         since = self._read.get(partition, 0)
         end = records[-1].offset + 1
         args: list[Any] = [self._names.base, self._epoch, partition, since, end, REPLY_SECONDS]
-        oldest = int((self._clock() - REPLY_SECONDS) * 1000)
+        # What is long decided is answered to nobody; live, a clock that differs from the broker's must not matter.
+        oldest = int((self._clock() - REPLY_SECONDS) * 1000) if self._building else 0
         for logged in records:
             args += _arguments(logged, oldest)
         word, position = cast("tuple[str, int]", self._apply(args=args))

@@ -24,11 +24,6 @@ _WAIT: Final = 15.0
 app = App(name="clues", help="线索派发台: list, show, claim, return, transfer, assist, handle, feedback, close, raise.")
 
 
-def register(parent: App) -> None:
-    """Put `clues` on the command line."""
-    parent.command(app)
-
-
 @app.command(name="list")
 def list_(
     *,
