@@ -59,6 +59,10 @@ class Delivery:
     frame: pl.DataFrame
     bad: tuple[BadEvent, ...] = ()
 
+    def json_lines(self) -> bytes:
+        """The events as JSON lines, as the HTTP gateway and file replay take them."""
+        return self.frame.drop("_arrived").write_ndjson().encode()
+
 
 class City:
     """About `events` events (at least 5,000) of a seeded city in the 14 days before `now` (ms UTC).
@@ -220,6 +224,7 @@ def _tell(
     )
     yield incidents.angry_posts(scene, picks, ordinary)
     yield incidents.odd_claims(scene, picks, ordinary)
+    yield incidents.near_misses(scene, picks, repeated)
 
 
 def _ordinary_life(scene: Scene, size: int) -> Iterator[tuple[str, pl.DataFrame]]:

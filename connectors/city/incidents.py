@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import polars as pl
 
 from connectors.city import reports
 from connectors.city.calendar import DAY, DAYS, HOUR
@@ -135,3 +136,34 @@ def odd_claims(scene: Scene, picks: Picks, count: int) -> Told:
             )
         )
     return Told((("iot", reports.claims(scene, ints(who), ints(at), card, np.array(fee))),), tuple(truth))
+
+
+def near_misses(scene: Scene, picks: Picks, count: int) -> Told:
+    """Decoys, nothing planted: two complaints before a failed visit, only questions before one, one person's many
+    complaints about a shop, and one confident rat in the night."""
+    sectors = ("food-drug", "food-drug", "market", "food-drug")
+    pair, asked, shop, kitchen = ([picks.take(sector) for _ in range(count)] for sector in sectors)
+    visit = ints([day_of(scene, 5, 2, (9, 17)) for _ in range(2 * count)])
+    before = np.concatenate([visit[:count] - 20 * HOUR, visit[:count] - 50 * HOUR])
+    questions = np.concatenate([visit[count:] - hours * HOUR for hours in (10, 30, 55, 80)])
+    begin = ints([day_of(scene, 10, 5, (8, 20)) for _ in range(count)])
+    again = np.concatenate([begin + hours * HOUR for hours in range(0, 80, 10)])
+    complained = reports.complaints(scene, ints(pair * 2), before, ["hygiene"] * 2 * count, ["complaint"] * 2 * count)
+    consulted = reports.complaints(scene, ints(asked * 4), questions, ["price"] * 4 * count, ["consult"] * 4 * count)
+    grudge = reports.complaints(scene, ints(shop * 8), again, ["quality"] * 8 * count, ["report"] * 8 * count)
+    grudge = grudge.with_columns(complainant=pl.lit("职**#") + pl.col("subject").str.slice(-8))
+    failed = reports.inspections(
+        scene,
+        ints([*pair, *asked]),
+        visit,
+        result=["fail"] * 2 * count,
+        critical=np.ones(2 * count, np.int64),
+        check_type=["special"] * 2 * count,
+    )
+    night = ints([day_of(scene, 12, 2, (23, 27)) for _ in range(count)])
+    cameras = [f"CAM-9{row:06d}" for row in kitchen]
+    rat = reports.sightings(
+        scene, ints(kitchen), night, camera=cameras, label=["rat"] * count, confidence=np.full(count, 0.9)
+    )
+    told = pl.concat([complained, consulted, grudge])
+    return Told((("complaint", told), ("inspection", failed), ("video", rat)), ())

@@ -170,10 +170,11 @@ def _ordinary_values(rng: Rng, fleet: _Fleet, device: Ints, at: Ints) -> Floats:
     value = base[device] + daily + wander + noise * rng.standard_normal(len(at))
     value += _of(fleet, device, "spike") * (rng.random(len(at)) < _of(fleet, device, "spike_share"))
     shape = np.array([m.shape for m in METRICS])[fleet.metric][device]
-    night = (hour >= 22) | (hour < 5)
-    # Drivers rest through the night; by day they stop after `base` minutes at the latest, which is below four hours.
+    night = (hour >= 22) | (hour < 6)
+    # Drivers rest from ten to six; by day they stop after `base` minutes at the latest, which is below four hours.
     cycle = base[device] + 20
-    driving = np.where(night, 0, np.maximum(0, (at / MINUTE + 37 * device) % cycle - 20))
+    since_six = np.maximum(0, (hour - 6) * 60)
+    driving = np.where(night, 0, np.clip((at / MINUTE + 37 * device) % cycle - 20, 0, since_six))
     value = np.where(shape == "driving", driving, value)
     value = np.where((shape == "coach") & night, 0, value)
     return np.where((shape == "sleeper") & (hour >= 1.75) & (hour < 5.1), 0, value)

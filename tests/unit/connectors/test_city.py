@@ -1,5 +1,6 @@
 """The simulated city: repeatable, valid, with its truth and its bad events as announced."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 
@@ -126,6 +127,14 @@ def test_arrival_order_holds_over_deliveries(city: City) -> None:
         assert delivery.frame["_arrived"].is_sorted()
         assert delivery.frame["_arrived"][0] >= newest
         newest = delivery.frame["_arrived"][-1]
+
+
+def test_json_lines_are_the_same_events(city: City) -> None:
+    """What HTTP and file replay are given decodes to the frame's own events."""
+    for delivery in itertools.islice((d for d in city.deliveries(500) if d.gateway in ("http", "file")), 8):
+        decoded = decode_chunk(KINDS[delivery.kind], delivery.json_lines().splitlines())
+        assert decoded.bad == []
+        assert_frame_equal(decoded.frame, delivery.frame.drop("_arrived"))
 
 
 def test_every_gateway_and_kind_is_used(city: City) -> None:
