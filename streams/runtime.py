@@ -116,8 +116,26 @@ class Runtime:
     def _task(self, name: str, partition: int) -> Task:
         make = self._stages[name][1]
         return Task(
-            name, partition, lambda: make(partition), self._options, self.controls, self._on_moved, self._on_drained
+            name,
+            partition,
+            lambda: make(partition),
+            self._options,
+            self.controls,
+            self._on_moved,
+            self._on_drained,
+            self._unfetched,
         )
+
+    def _unfetched(self, task: Task) -> dict[str, int]:
+        """Topics of a task of which Kafka holds committed records that were not fetched yet -> the offset they go to."""
+        consumer = self.consumer
+        if consumer is None:
+            return {}
+        ends = {
+            tp.topic.removeprefix(self._options.prefix): (consumer.stable_end(tp), o)
+            for tp, o in self._positions(task).items()
+        }
+        return {topic: end for topic, (end, at) in ends.items() if end is not None and end > at}
 
     def _give_up(self, keys: set[tuple[str, int]]) -> None:
         tasks = [task for key in keys if (task := self.tasks.pop(key, None)) is not None]

@@ -18,7 +18,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams import metrics
-from streams.chunk import Chunk
+from streams.align import aligned
+from streams.chunk import Chunk, cut
 from streams.controls import Controls
 from streams.ledger import Checkpoint, Ledger, LedgerUnreachableError, Progress, blobs, ledger_partition
 from streams.quarantine import Quarantine
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 
 COMMIT_TIMEOUT: Final = 10.0
 LONGEST_BACKOFF: Final = 5.0
+ALIGN_SECONDS: Final = 0.2  # how long a batch waits for topics that have records in Kafka but none here
 CHECKPOINT_SHARE: Final = 20  # a checkpoint may cost at most 1/20 of a task's time
 
 
@@ -62,15 +64,17 @@ class Task:
         controls: Controls,
         moved: Callable[["Task"], None],
         drained: Callable[["Task"], None],
+        unfetched: Callable[["Task"], dict[str, int]] = lambda _: {},
     ) -> None:
         self.stage_name, self.partition, self.name = name, partition, f"{name}/{partition}"
         self._make, self._options, self._controls = make, options, controls
-        self._moved, self._drained = moved, drained
+        self._moved, self._drained, self._unfetched = moved, drained, unfetched
+        self._futile: dict[str, int] = {}
         self.stage = make()
         where = ledger_partition(name, partition, options.partitions)
         self._ledger = Ledger(options.client, options.prefix, where)
         self._ledger_partition = where
-        self._queue: deque[Chunk] = deque()
+        self._queues: dict[str, deque[Chunk]] = {topic: deque() for topic in self.stage.topics}
         self._rows = 0
         self._signal = threading.Condition()
         self._stopping = False
@@ -121,7 +125,7 @@ class Task:
             if chunk.prev != expected:
                 return False
             self._next[chunk.topic] = chunk.end
-            self._queue.append(chunk)
+            self._queues[chunk.topic].append(chunk)
             self._rows += len(chunk)
             self._signal.notify_all()
             return True
@@ -134,10 +138,10 @@ class Task:
     def drop_queue(self) -> None:
         """Forget chunks that wait (a rebalance: they are read again from `positions()`)."""
         with self._signal:
-            for chunk in reversed(self._queue):
-                self._next[chunk.topic] = chunk.prev
-            self._queue.clear()
-            self._rows = 0
+            for topic, queue in self._queues.items():
+                if queue:
+                    self._next[topic] = queue[0].prev
+            self._clear()
 
     def stop(self) -> None:
         """Stop after the batch at hand; `join` waits for it."""
@@ -178,8 +182,7 @@ class Task:
         self._owned.clear()
         self._close()
         with self._signal:
-            self._queue.clear()
-            self._rows = 0
+            self._clear()
             self._signal.wait_for(lambda: self._stopping, backoff)
         return min(backoff * 2, LONGEST_BACKOFF)
 
@@ -203,8 +206,7 @@ class Task:
         self.stage = self._make()
         self._obeyed = {}
         with self._signal:
-            self._queue.clear()
-            self._rows = 0
+            self._clear()
             self._next = dict(self._progress.ends)
         self._owned.set()
         self._moved(self)
@@ -277,19 +279,42 @@ class Task:
         """Chunks of one batch, in arrival order. Empty when it is time for a checkpoint. Raises Stopping."""
         with self._signal:
             wait = max(0.0, self._checkpoint_due - time.monotonic()) if self._dirty else None
-            self._signal.wait_for(lambda: self._stopping or self._queue, wait)
+            self._signal.wait_for(lambda: self._stopping or self._rows > 0, wait)
+            if self._rows and len(self._queues) > 1:
+                self._wait_for_slower_topics()
             if self._stopping:
                 raise Stopping
             was_full = self.full
-            chunks: list[Chunk] = []
-            rows = 0
-            while self._queue and (not chunks or rows + len(self._queue[0]) <= self._options.batch_rows):
-                chunks.append(self._queue.popleft())
-                rows += len(chunks[-1])
-            self._rows -= rows
+            chunks = aligned(self._queues, self._unfetched(self), self._options.batch_rows) if self._rows else []
+            for part in chunks:
+                self._advance(part)
             if was_full and not self.full:
                 self._drained(self)
         return chunks
+
+    def _wait_for_slower_topics(self) -> None:
+        """A topic whose records are still in Kafka may hold earlier ones: wait a little, once for each of its positions."""
+
+        def slower() -> dict[str, int]:
+            ends = self._unfetched(self)
+            return {t: e for t, e in ends.items() if not self._queues[t] and self._futile.get(t) != e}
+
+        if slower():
+            self._signal.wait_for(lambda: self._stopping or self.full or not slower(), ALIGN_SECONDS)
+            self._futile |= slower()
+
+    def _advance(self, part: Chunk) -> None:
+        """Take a part off the head of its topic's queue."""
+        queue = self._queues[part.topic]
+        head = queue.popleft()
+        if part.end < head.end:
+            queue.appendleft(cut(head, int(np.searchsorted(head.offsets, part.end)), len(head)))
+        self._rows -= len(part)
+
+    def _clear(self) -> None:
+        for queue in self._queues.values():
+            queue.clear()
+        self._rows = 0
 
     def _batch(self, chunks: list[Chunk]) -> None:
         if chunks:

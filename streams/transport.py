@@ -72,6 +72,14 @@ class Consumer(driver.Consumer):
             self.resume_partitions({tp})
             self._resumed.set()
 
+    def stable_end(self, tp: TP) -> int | None:
+        """The last stable offset that the newest fetch answer told; None before the first."""
+        try:
+            end: int | None = self._thread._ensure_consumer().last_stable_offset(tp)
+        except Exception:  # not assigned (any more), or not started: aiokafka has a type of its own for each
+            return None
+        return end
+
     async def seek_to_committed(self) -> dict[TP, int]:
         """Where to read from, by the owner's own progress records."""
         self._seeks += 1

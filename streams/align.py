@@ -1,0 +1,54 @@
+"""In which order a task takes what its topics have queued: by arrival (log time), as far as the queues tell.
+
+Rules across kinds need cause before effect: a complaint that arrived before an inspection should be judged before it, though
+they are on two topics. Within a slot of log time the topics' own order decides. The order taken is written into progress, so
+it is the same in every replay; taking it is best effort, repeating it is exact.
+"""
+
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.chunk import Chunk, cut
+
+SLOT_MS: Final = 100
+
+
+def aligned(queues: Mapping[str, Sequence[Chunk]], behind: Collection[str], most_rows: int) -> list[Chunk]:
+    """The chunks (or parts) to decide next, from the heads of the queues. `queues`: topic -> chunks, in the topics' order;
+    `behind`: topics whose queue does not hold all that is in Kafka. At least one row, at most about `most_rows`."""
+    filled = {topic: chunks for topic, chunks in queues.items() if chunks}
+    if len(filled) == 1:
+        return _head(next(iter(filled.values())), most_rows)
+    times = {topic: [np.maximum.accumulate(c.timestamps) for c in chunks] for topic, chunks in filled.items()}
+    ends = [int(parts[-1][-1]) for topic, parts in times.items() if topic in behind]
+    first = min(int(parts[0][0]) for parts in times.values())
+    horizon = max(min(ends), first) if ends else np.iinfo(np.int64).max
+    slots: dict[tuple[int, int], list[Chunk]] = {}
+    for rank, (topic, chunks) in enumerate(filled.items()):
+        for chunk, at in zip(chunks, times[topic], strict=True):
+            for a, b in _runs(at, horizon):
+                slots.setdefault((int(at[a]) // SLOT_MS, rank), []).append(cut(chunk, a, b))
+    return _head([part for _, parts in sorted(slots.items()) for part in parts], most_rows)
+
+
+def _runs(at: npt.NDArray[np.int64], horizon: int) -> list[tuple[int, int]]:
+    """Row ranges of equal slot, up to the horizon."""
+    n = int(np.searchsorted(at, horizon, "right"))
+    edges = np.flatnonzero(np.diff(at[:n] // SLOT_MS)) + 1
+    bounds = [0, *edges.tolist(), n]
+    return [(a, b) for a, b in itertools.pairwise(bounds) if b > a]
+
+
+def _head(chunks: Sequence[Chunk], most_rows: int) -> list[Chunk]:
+    taken: list[Chunk] = []
+    rows = 0
+    for chunk in chunks:
+        if taken and rows + len(chunk) > most_rows:
+            break
+        taken.append(chunk)
+        rows += len(chunk)
+    return taken
