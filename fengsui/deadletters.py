@@ -65,7 +65,7 @@ class Desk:
                     for letter in filter(accept, _letters(stretch.partition, stretch.records)):
                         counts[letter.reason] += 1
                         kept.append(letter)
-        letters = sorted((letter for kept in newest.values() for letter in kept), key=lambda x: x.at, reverse=True)
+        letters = sorted((x for kept in newest.values() for x in kept), key=_age, reverse=True)
         return Found(letters[:limit], counts)
 
     def get(self, ids: Sequence[str]) -> dict[str, Letter]:
@@ -149,6 +149,10 @@ def parse_id(text: str) -> tuple[int, int]:
     if len(parts) != 2 or not all(part.isascii() and part.isdecimal() for part in parts):  # noqa: PLR2004
         raise ValueError(f"not the id of a dead letter (rejected/partition/offset): {text[:60]}")
     return int(parts[0]), int(parts[1])
+
+
+def _age(letter: Letter) -> tuple[int, int]:
+    return letter.at, parse_id(letter.id)[1]
 
 
 def _letters(partition: int, records: Sequence[Record]) -> Iterator[Letter]:

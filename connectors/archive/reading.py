@@ -113,6 +113,7 @@ class Reader:
                 if part.done:
                     del todo[number]
                     self._consumer.pause([TopicPartition(topic, number)])
+        self._consumer.resume([TopicPartition(topic, number) for number in wanted])  # a pause outlives its assignment
         self._consumer.unassign()
 
 

@@ -1,13 +1,16 @@
 """Topics, producers and conditions for the archive's and the dead-letter desk's acceptance tests."""
 
+import json
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from fengsui.cli import main
 from fengsui.settings import Settings
 from topics.catalogue import TOPICS
 
@@ -47,3 +50,31 @@ def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError(f"not within {seconds} s")
+
+
+class Shell:
+    """The command line in this process, with the test's services in the environment."""
+
+    def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        """Commands find the services as they would find them in a shell."""
+        monkeypatch.setenv("FENGSUI_KAFKA", settings.kafka)
+        monkeypatch.setenv("FENGSUI_TOPIC_PREFIX", settings.topic_prefix)
+        monkeypatch.setenv("FENGSUI_DATA_DIR", str(settings.data_dir))
+        self._capsys = capsys
+
+    def run(self, *tokens: str) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr of one command."""
+        self._capsys.readouterr()
+        try:
+            main(list(tokens))
+            code = 0
+        except SystemExit as left:
+            code = int(str(left.code or 0))
+        told = self._capsys.readouterr()
+        return code, told.out, told.err
+
+    def json(self, *tokens: str) -> tuple[int, dict[str, Any]]:
+        """Exit code and the object that `--json` prints on the last line."""
+        code, out, err = self.run(*tokens, "--json")
+        assert out, err
+        return code, json.loads(out.splitlines()[-1])

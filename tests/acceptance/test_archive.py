@@ -23,7 +23,8 @@ from connectors.archive.verify import Report, verify
 from fengsui.settings import Settings
 from streams.archive import Archiver
 from streams.archive_buffer import Flush
-from tests.acceptance.archive_helpers import make_topics, producer, send, until
+from tests.acceptance.archive_helpers import Shell, make_topics, producer, send, until
+from tests.unit.topics.samples import event
 
 pytestmark = pytest.mark.broker
 
@@ -258,6 +259,28 @@ def test_a_topic_made_again_is_not_mistaken_for_the_old_one(settings: Settings) 
     (settings.archive_dir / "clues").rename(settings.archive_dir / ".old-clues")
     with archiving(settings):
         assert check(settings).records == 3
+
+
+def test_the_commands(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`archive verify` waits, exits 0 on a whole archive and 1 on another; `archive query` answers over it."""
+    shell = Shell(settings, monkeypatch, capsys)
+    make_topics(settings, "events.iot")
+    with archiving(settings):
+        send(settings, "events.iot", [(b"k", event("iot", value=float(i))) for i in range(20)])
+        code, report = shell.json("archive", "verify", "--wait", "30")
+    assert (code, report["ok"], report["records"]) == (0, True, 20)
+    assert "归档一致" in shell.run("archive", "verify")[1]
+    code, answer = shell.json("archive", "query", "select sum(value) s from events_iot")
+    assert (code, answer["rows"]) == (0, [[190.0]])
+    assert "190" in shell.run("archive", "query", "select sum(value) s from events_iot")[1]
+    for span in spans(settings.archive_dir, "events.iot"):
+        span.path(settings.archive_dir).unlink()
+    code, out, err = shell.run("archive", "verify")
+    assert (code, err) == (1, "the archive differs from Kafka: 20 missing\n")
+    assert "缺失 missing: events.iot/" in out
+    assert shell.run("archive", "query", "select 1; select 2")[0] == 2
+    assert shell.run("archive", "query", "select nothing from events_iot")[0] == 1
+    assert shell.run("archive", "verify", "--wait", "-1")[0] == 2
 
 
 def made_again(settings: Settings, name: str) -> bool:
