@@ -18,7 +18,6 @@ from streams.stage import Stage
 from streams.task import TaskOptions
 from streams.transport import Whole, transport_for
 from topics.catalogue import CONTROLS
-from topics.events import EVENT_TOPICS
 
 
 def build(settings: Settings) -> tuple[faust.App, Runtime]:
@@ -36,8 +35,8 @@ def build(settings: Settings) -> tuple[faust.App, Runtime]:
 
     # An event's way: events.* -> detect -> clues -> dispatch -> clue-log -> feedback -> rekeyed -> regional -> models -> detect
     stages: dict[str, tuple[tuple[str, ...], Callable[[int], Stage]]] = {
-        "detect": (EVENT_TOPICS, lambda partition: Detect(partition, settings.partitions, lateness, most)),
-        "regional": (("rekeyed",), lambda partition: Regional(partition, lateness)),
+        "detect": (Detect.topics, lambda partition: Detect(partition, settings.partitions, lateness, most)),
+        "regional": (Regional.topics, lambda partition: Regional(partition, lateness)),
         "dispatch": (("clues", "commands", "ticks"), Dispatch),
         "feedback": (("clue-log",), Feedback),
     }

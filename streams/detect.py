@@ -9,8 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
+import structlog
 
-from models import Panel
+from models.contract import BadSnapshot
+from models.panel import Panel
+from models.serving import load
 from rules import Judge
 from streams import metrics
 from streams.chunk import Chunk
@@ -19,15 +22,19 @@ from streams.rulebook import Rulebook
 from streams.snapshots import Assembler
 from streams.stage import Arrays, ControlRecord, Outbox
 from topics.columns import encode_frame
-from topics.events import EVENT_TOPICS, KINDS
+from topics.events import KINDS
 from topics.records import CLUE, EXAMPLE
+
+log = structlog.get_logger()
+# Cause before effect, where two records arrived in the same moment: people tell, then someone comes, then someone pays.
+_ORDER = ("opinion", "complaint", "iot", "video", "inspection", "penalty")
 
 
 class Detect:
     """State of one partition of subjects: ids of the day, window features, episodes, models' state."""
 
     name = "detect"
-    topics: tuple[str, ...] = EVENT_TOPICS
+    topics: tuple[str, ...] = tuple(KINDS[kind].topic for kind in _ORDER)
     controls: tuple[str, ...] = ("rules", "models", "lists")
 
     def __init__(self, partition: int, partitions: int, lateness: Mapping[str, int], max_event_bytes: int) -> None:
@@ -35,7 +42,7 @@ class Detect:
         self._intake = Intake(partitions, max_event_bytes)
         self._book = Rulebook()
         self._judge = Judge([], scope="subject", lateness=lateness)
-        self._panel = Panel.serving()
+        self._panel = Panel(load())
         self._assembler = Assembler()
         self._events: Counter[tuple[str, str]] = Counter()
         self._clues = ClueCounts()
@@ -46,13 +53,13 @@ class Detect:
         frame = self._intake.take(chunk, out)
         if frame.is_empty():
             return
-        where = {"topic": chunk.topic, "partition": chunk.partition}
-        self._clues.write(self._judge.judge(kind.code, frame, **where), out)
+        clues = self._judge.judge(kind.code, frame, topic=chunk.topic, partition=chunk.partition)
+        self._clues.write(clues, out)
         copies = self._judge.copies(kind.code, frame)
         if len(copies):
             keys = [key.encode() for key in copies["key"].to_list()]
             out.put_many("rekeyed", keys, encode_frame(kind.schema, frame[copies["row"]]))
-        observed = self._panel.observe(kind.code, frame, **where)
+        observed = self._panel.observe(kind.code, frame, chunk.topic, chunk.partition)
         self._clues.write(observed.clues, out)
         self._examples(observed.examples, out)
         for sector, n in frame["sector"].value_counts().iter_rows():
@@ -62,7 +69,7 @@ class Detect:
         """New rules, lists or model snapshots, between two batches."""
         if topic == "models":
             for sector, model, version, arrays in self._assembler.take(records):
-                self._panel.apply(sector, model, arrays, version)
+                self._apply(sector, model, version, arrays)
         elif self._book.obey(topic, records):
             self._judge.replace(self._book.rules, self._book.lists)
 
@@ -90,6 +97,13 @@ class Detect:
                 metrics.STATE_ROWS.labels(f"{self.name}/{self.partition}", store).set(n)
         self._events.clear()
         self._clues.clear()
+
+    def _apply(self, sector: str, model: str, version: str, arrays: Arrays) -> None:
+        try:
+            self._panel.apply(sector, model, arrays, version)
+        except BadSnapshot as error:  # the one in force goes on serving
+            metrics.REJECTED.labels("control", "bad-snapshot").inc()
+            log.warning("snapshot.refused", sector=sector, model=model, version=version, error=str(error))
 
     def _examples(self, examples: pl.DataFrame, out: Outbox) -> None:
         if len(examples):

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from models import example_from_feedback
+from models.learner import example_from_feedback
 from streams import metrics
 from streams.chunk import Chunk
 from streams.stage import Arrays, ControlRecord, Outbox

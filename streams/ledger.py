@@ -132,7 +132,11 @@ class Ledger:
     def checkpoint(self, where: Checkpoint) -> bytes:
         """The bytes of a checkpoint. Raises LedgerLostError."""
         messages = self._reader.read(self._prefix + "checkpoints", self._partition, where.first, where.end)
-        rows = [row for row in (decode(m.value() or b"")[1] for m in messages) if json.loads(row["meta"])["seq"] == where.seq]
+        rows = [
+            row
+            for row in (decode(m.value() or b"")[1] for m in messages)
+            if json.loads(row["meta"])["seq"] == where.seq
+        ]
         if not rows or len(rows) != rows[0]["parts"]:
             raise LedgerLostError(f"checkpoint {where} is incomplete: {len(rows)} parts")
         return b"".join(row["body"] for row in sorted(rows, key=lambda row: int(row["part"])))

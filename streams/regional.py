@@ -9,7 +9,7 @@ from itertools import groupby
 
 import polars as pl
 
-from models import Learner
+from models.learner import Learner
 from rules import Judge
 from streams import metrics
 from streams.chunk import Chunk
@@ -134,8 +134,8 @@ class Regional:
             learner.learn(rows)
             self._learned[name] = self._learned.get(name, 0) + len(rows)
             if learner.should_publish():
-                version, seq, arrays = learner.publish()
-                publish(out, str(sector), str(model), version, seq, arrays)
+                publish(out, str(sector), str(model), learner.version, int(learner.version), learner.parameters())
+                learner.published()
                 self._published[name] = self._published.get(name, 0) + 1
 
     def _learner(self, name: str) -> Learner:

@@ -103,7 +103,7 @@ EXAMPLE = Schema(
         Field("label", "double", "标签", "1 bad, 0 good", required=True),
         Field("weight", "double", "权重", required=True),
         Field("features", "string", "特征", "JSON: name -> number, as of before the outcome", required=True),
-        Field("event_id", "string", "来源事件或线索", required=True),
+        Field("event_id", "string", "来源事件或线索"),
     ),
 )
 
