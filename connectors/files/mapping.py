@@ -98,13 +98,24 @@ class Mapping(msgspec.Struct, frozen=True):
         return read | {condition.column for condition in self.filter}
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a column may be called No, and a date is text: only true and false are truth values."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag.rsplit(":", 1)[1] not in ("bool", "timestamp")]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+
+
 def load_mapping(path: Path) -> Mapping:
     """The mapping of a YAML file. Raises MappingError, or OSError when it cannot be read."""
     text = path.read_bytes()
     if len(text) > _MAX_BYTES:
         raise MappingError(f"{path.name}: larger than {_MAX_BYTES} bytes")
     try:
-        given = msgspec.convert(yaml.safe_load(text), _File)
+        given = msgspec.convert(yaml.load(text, _Loader), _File)
     except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         raise MappingError(f"{path.name}: {' '.join(str(error).split())[:300]}") from error
     try:

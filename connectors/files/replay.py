@@ -17,6 +17,7 @@ from connectors.files.mapping import Mapping, MappingError, identity
 from connectors.files.reading import BadLine, Chunk, form_of, read_chunks, read_lines
 from connectors.metrics import GatewayMetrics, shared
 from connectors.producing import Pair, dead_letter
+from topics.catalogue import EVENT_BYTES
 from topics.checks import check
 from topics.columns import decode_chunk, encode_frame
 from topics.events import Kind
@@ -213,6 +214,10 @@ class _Run:
                 (subject.encode(), value)
                 for subject, value in zip(part["subject"].to_list(), encode_frame(self._kind.schema, part), strict=True)
             ]
+            large = [value for _, value in pairs if len(value) > EVENT_BYTES]
+            if large:
+                self._refuse([BadLine(value, "too-large", f"{len(value)} bytes") for value in large])
+                pairs = [pair for pair in pairs if len(pair[1]) <= EVENT_BYTES]
             self._under_way.append((self._writer.submit(self._kind.topic, pairs, _QUEUE_SECONDS), True))
             self._settle(_UNDER_WAY)
 

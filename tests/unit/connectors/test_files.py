@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from connectors.files import FileError, MappingError, Pace, load_mapping, replay, send
 from connectors.metrics import GatewayMetrics
 from connectors.producing import BrokerGone, Pair
+from topics.catalogue import EVENT_BYTES
 from topics.events import KINDS
 from topics.wire import decode
 
@@ -190,6 +191,17 @@ def test_typed_text_columns(written: Written, metrics: GatewayMetrics) -> None:
     assert sorted(letter["detail"] for letter in writer.letters()) == ["fine", "occurred_at"]
 
 
+def test_an_event_larger_than_its_topic_takes(written: Written, metrics: GatewayMetrics) -> None:
+    """A row whose event would not fit the topic is a dead letter, cut to what a dead letter holds."""
+    row = f"1,2024-03-01,1,1,rats,open,{'x' * 5_000_000}\n2,2024-03-01,1,1,rats,open,y\n"
+    plan = load_mapping(written("m.yaml", MAPPING.replace("title: what", "text: more")))
+    writer = Kept()
+    path = written("c.csv", HEAD.replace("state", "state,more") + row)
+    counts = replay(path, plan, writer, pace=PACE, metrics=metrics)
+    assert (counts.read, counts.sent, dict(counts.rejected)) == (2, 1, {"too-large": 1})
+    assert len(writer.letters()[0]["value"]) == EVENT_BYTES
+
+
 def test_by_time(written: Written, metrics: GatewayMetrics) -> None:
     """`order: time` sends the rows as they happened; rows of one moment keep the file's order."""
     rows = "".join(f"{i},2024-03-0{day},1,1,rats,open\n" for i, day in enumerate([3, 1, 2, 1, 3]))
@@ -276,6 +288,13 @@ def test_a_broker_that_is_gone(written: Written, metrics: GatewayMetrics) -> Non
     path = written("e.jsonl", json.dumps(iot_rows(1)[0]))
     with pytest.raises(BrokerGone):
         send(KINDS["iot"], path, Kept(failure=BrokerGone("gone")), pace=PACE, metrics=metrics)
+
+
+def test_the_mapping_in_the_docs(written: Written) -> None:
+    """The example of docs/gateways.md loads: a column may be called No."""
+    text = (Path(__file__).parents[3] / "docs" / "gateways.md").read_text("utf-8")
+    plan = load_mapping(written("m.yaml", text.split("```yaml\n")[1].split("```")[0]))
+    assert plan.sources == {"No", "Code", "Day", "What", "State"}
 
 
 @pytest.mark.parametrize("name", ["chicago_food_inspections", "chicago_sanitation_311"])
