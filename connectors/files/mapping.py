@@ -115,7 +115,7 @@ def load_mapping(path: Path) -> Mapping:
     if len(text) > _MAX_BYTES:
         raise MappingError(f"{path.name}: larger than {_MAX_BYTES} bytes")
     try:
-        given = msgspec.convert(yaml.load(text, _Loader), _File)
+        given = msgspec.convert(yaml.load(text, _Loader), _File)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         raise MappingError(f"{path.name}: {' '.join(str(error).split())[:300]}") from error
     try:
