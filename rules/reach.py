@@ -15,7 +15,7 @@ from topics.events import KINDS
 _ANY: Final = frozenset({True, False, None})
 _NULL: Final = frozenset({None})
 # What gives something other than NULL for NULL arguments; all else is NULL as soon as one argument is.
-_LENIENT: Final = frozenset({"and", "or", "not", "is-null", "is-true", "is-false", "coalesce", "nullif", "case"})
+_LENIENT: Final = frozenset({"and", "or", "not", "is-null", "is-true", "is-false", "coalesce", "case"})
 _FLIP: Final = {True: False, False: True, None: None}
 
 

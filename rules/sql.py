@@ -153,7 +153,6 @@ class _Reader:
             exp.ILike: lambda e, d: self._like("ilike", e, d),
             exp.Case: self._case,
             exp.Coalesce: lambda e, d: self._same("coalesce", [e.this, *e.expressions], d),
-            exp.Nullif: lambda e, d: self._same("nullif", [e.this, e.expression], d),
             exp.Round: self._round,
             exp.Substring: self._substring,
             exp.Cast: self._cast,
@@ -255,7 +254,7 @@ class _Reader:
         value, low, high = (self.read(node.args[k], depth) for k in ("this", "low", "high"))
         if not value.type == low.type == high.type or value.type == "null":
             raise SqlError(f"'{_text(node)}' compares a {value.type} with a {low.type} and a {high.type}", _place(node))
-        return Node("and", "bool", (Node(">=", "bool", (value, low)), Node("<=", "bool", (value, high))))
+        return Node("between", "bool", (value, low, high))
 
     def _in(self, node: Any, depth: int) -> Node:
         self._only(node, "this", "expressions", "field")
