@@ -71,7 +71,7 @@ class HttpConfig:
 
     writer: Writer
     tokens: tuple[str, ...] = field(default=(), repr=False)
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits | None = None  # None: a body may be 1 MiB, or as large as one event may be
     max_event_bytes: int = 1_048_576
     queue_seconds: float = 1.0
     head_seconds: float = 10.0
@@ -97,6 +97,7 @@ class _Door:
     def __init__(self, config: HttpConfig) -> None:
         self._config = config
         self._metrics = config.metrics or shared()
+        self._limits = config.limits or Limits(body_bytes=max(Limits().body_bytes, config.max_event_bytes))
         self._tokens = [hashlib.sha256(token.encode()).digest() for token in config.tokens]
         self._ready: tuple[float, bool] = (0.0, False)
 
@@ -117,9 +118,9 @@ class _Door:
         if not self._allowed(request.headers.get("authorization", "")):
             return _answer(401, headers={"WWW-Authenticate": "Bearer"})
         try:
-            refuse_announced(request.headers.get("content-length"), self._config.limits)
+            refuse_announced(request.headers.get("content-length"), self._limits)
             encoding = request.headers.get("content-encoding", "")
-            body = await read_body(request.stream(), encoding, self._config.limits)
+            body = await read_body(request.stream(), encoding, self._limits)
             self._metrics.body(GATEWAY, len(body))
             form = read_form(request.headers.items(), body, request.query_params.get("kind", ""))
         except BodyRefused as refused:
@@ -148,7 +149,7 @@ class _Door:
         if failed:
             raise failed[0]
         self._count(verdict, written=True)
-        return _events_answer(422 if verdict.refused and not verdict.pairs else 202, verdict)
+        return _events_answer(_status(verdict), verdict)
 
     def _count(self, verdict: Verdict, *, written: bool) -> None:
         for refusal in verdict.refused:
@@ -185,6 +186,13 @@ class _Door:
             self._ready = (time.monotonic(), await asyncio.to_thread(self._config.writer.ready))
         ready = self._ready[1]
         return _json(200 if ready else 503, {"ok": ready})
+
+
+def _status(verdict: Verdict) -> int:
+    """202 when something was taken, or nothing was sent; else 413 when size alone stood against it, else 422."""
+    if verdict.pairs or not verdict.refused:
+        return 202
+    return 413 if all(refusal.reason == "too-large" for refusal in verdict.refused) else 422
 
 
 def _events_answer(status: int, verdict: Verdict) -> Response:

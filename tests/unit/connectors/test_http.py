@@ -193,6 +193,22 @@ def test_too_large(door: Door) -> None:
     assert (answer.status_code, answer.json()["reason"]) == (413, "too-large")
 
 
+@pytest.mark.parametrize("door", [{"max_event_bytes": 1000}], indirect=True)
+def test_an_event_too_large(door: Door) -> None:
+    """The limit of one event is 413 for it alone; among others it is refused alone."""
+    large = event(source="x" * 1000)
+    assert door.post(large, LINES).status_code == 413
+    answer = door.post(large + b"\n" + event(), LINES)
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+    assert [refusal["reason"] for refusal in answer.json()["rejected"]] == ["too-large"]
+
+
+@pytest.mark.parametrize("door", [{"max_event_bytes": 3_000_000}], indirect=True)
+def test_a_larger_limit_of_events_is_one_of_bodies_too(door: Door) -> None:
+    """Whoever allows events of 3 MB can send one."""
+    assert door.post(event(source="x" * 2_000_000), LINES).status_code == 202
+
+
 def test_gzip(door: Door) -> None:
     """gzip bodies are taken, in several members too; broken or cut ones are 400, other encodings 415."""
     packed = LINES | {"Content-Encoding": "gzip"}
