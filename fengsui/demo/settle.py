@@ -1,0 +1,109 @@
+"""Waiting until the journey is over: every stage has committed all that its topics hold, and every clue is fed back."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from confluent_kafka import Consumer, TopicPartition
+
+from connectors.archive.reading import Reader, ranges
+from fengsui.settings import Settings
+from streams.ledger import Ledger, ledger_partition
+from topics.catalogue import TOPICS
+from topics.wire import decode
+
+_POLL_SECONDS: Final = 0.25
+_LOOK_SECONDS: Final = 5.0
+STAGE_TOPICS: Final = {
+    "detect": [name for name in TOPICS if name.startswith("events.")],
+    "regional": ["rekeyed"],
+    "dispatch": ["clues", "commands"],
+    "feedback": ["clue-log"],
+}
+
+
+class NotSettledError(Exception):
+    """The journey did not come to its end in time."""
+
+
+class Settling:
+    """Looks at Kafka from outside, as any operator could: last stable offsets against the tasks' progress."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = settings.kafka_client()
+        self._consumer = Consumer(
+            self._client
+            | {
+                "group.id": "fengsui-settle",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 20,
+            }
+        )
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._consumer.close()
+
+    def wait(self, seconds: float, also: Callable[[], bool] = lambda: True) -> None:
+        """Until nothing is left to do and `also` holds, twice in a row. Raises NotSettledError."""
+        deadline, calm = time.monotonic() + seconds, 0
+        left: list[str] = []
+        while time.monotonic() < deadline:
+            left = self.left()
+            calm = calm + 1 if not left and also() else 0
+            if calm == 2:  # noqa: PLR2004 - two looks, so that a stage's last output is seen by the next one
+                return
+            time.sleep(_POLL_SECONDS)
+        raise NotSettledError(f"after {seconds:.0f} s still to do: {', '.join(left) or 'clues to feed back'}")
+
+    def left(self) -> list[str]:
+        """Topic/partition pairs with committed records that their stage has not decided yet."""
+        prefix = self._settings.topic_prefix
+        ends = ranges(self._client, prefix, [t for topics in STAGE_TOPICS.values() for t in topics])
+        places = [
+            TopicPartition(prefix + topic, partition, first)
+            for stage, topics in STAGE_TOPICS.items()
+            for partition in range(self._settings.partitions)
+            for topic, first in self._firsts(stage, partition, topics).items()
+            if ends[topic][partition].end > first
+        ]
+        return self._with_records(places)
+
+    def _firsts(self, stage: str, partition: int, topics: list[str]) -> dict[str, int]:
+        settings = self._settings
+        where = ledger_partition(stage, partition, settings.partitions)
+        ledger = Ledger(self._client, settings.topic_prefix, where)
+        try:
+            ends = ledger.last().ends
+        finally:
+            ledger.close()
+        return {topic: ends.get(topic, 0) for topic in topics}
+
+    def _with_records(self, places: list[TopicPartition]) -> list[str]:
+        """Those places after which records come, not mere transaction markers."""
+        waiting = {(p.topic, p.partition) for p in places}
+        found: set[str] = set()
+        if not places:
+            return []
+        self._consumer.assign(places)
+        deadline = time.monotonic() + _LOOK_SECONDS
+        while waiting and time.monotonic() < deadline:
+            for message in self._consumer.consume(100, 0.05):
+                place = (message.topic(), message.partition())
+                waiting.discard(place)
+                if message.error() is None:
+                    found.add(f"{place[0]}/{place[1]}")
+        self._consumer.unassign()
+        return sorted(found | {f"{topic}/{partition}" for topic, partition in waiting})
+
+
+def read_all(settings: Settings, topic: str) -> Iterator[tuple[dict[str, Any], int]]:
+    """(record, log time) of every committed record of a topic with a schema, once."""
+    wanted = ranges(settings.kafka_client(), settings.topic_prefix, [topic])[topic]
+    with Reader(settings.kafka_client()) as reader:
+        for stretch in reader.read(settings.topic_prefix + topic, wanted):
+            for record in stretch.records:
+                yield decode(record.value or b"")[1], record.timestamp
