@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import uvicorn
+from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from connectors.http.app import HttpConfig, build_app
@@ -26,11 +27,16 @@ class ServerError(RuntimeError):
 class RunningServer:
     """A server that answers on `port`; `stop()` lets requests under way finish, then returns. Safe from any thread."""
 
-    def __init__(self, config: HttpConfig) -> None:
+    def __init__(self, app: Starlette, port: int = 0, head_seconds: float = 10.0) -> None:
         """Binds at once (port 0: chosen by the system); serves when run. Raises OSError."""
-        self._socket = socket.create_server((_HOST, config.port), backlog=1024)
-        self._server = _Server(_uvicorn_config(config))
+        self._socket = socket.create_server((_HOST, port), backlog=1024)
+        self._server = _Server(_uvicorn_config(app, head_seconds))
         self._thread: threading.Thread | None = None
+
+    @classmethod
+    def of(cls, config: HttpConfig) -> "RunningServer":
+        """The HTTP door of a configuration."""
+        return cls(build_app(config), config.port, config.head_seconds)
 
     @property
     def port(self) -> int:
@@ -69,7 +75,7 @@ class RunningServer:
 
 def serve(config: HttpConfig) -> RunningServer:
     """A running server in a thread of its own: `.port`, `.url`, `.stop()`. Raises OSError or ServerError."""
-    server = RunningServer(config)
+    server = RunningServer.of(config)
     server.start()
     return server
 
@@ -87,7 +93,7 @@ def serving(config: HttpConfig) -> Iterator[RunningServer]:
 @asynccontextmanager
 async def serving_here(config: HttpConfig) -> AsyncIterator[RunningServer]:
     """A server in the caller's own event loop for the length of a block."""
-    server = RunningServer(config)
+    server = RunningServer.of(config)
     task = asyncio.create_task(server.run())
     try:
         yield server
@@ -141,10 +147,10 @@ def _guarded(head_seconds: float) -> type[H11Protocol]:
     return Guarded
 
 
-def _uvicorn_config(config: HttpConfig) -> uvicorn.Config:
+def _uvicorn_config(app: Starlette, head_seconds: float) -> uvicorn.Config:
     return uvicorn.Config(
-        build_app(config),
-        http=_guarded(config.head_seconds),
+        app,
+        http=_guarded(head_seconds),
         ws="none",
         lifespan="off",
         log_config=None,

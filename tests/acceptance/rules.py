@@ -1,0 +1,52 @@
+"""Rule files of the acceptance tests."""
+
+HOT = """
+id: test-hot
+title: 温度过高
+sector: food-drug
+status: live
+on: iot
+when: "metric = 'cold_store_temp' AND value > 50"
+severity: orange
+episode: {by: event_id, quiet: 0m}
+department: market-supervision
+explain: "{subject_name} {value:.1f} ℃"
+basis: test
+source: test
+runbook: 无
+false_positives: [无]
+tests:
+  - name: hot
+    events: [{at: 0m, device_id: d1, metric: cold_store_temp, value: 60.0}]
+    expect: [{at: 0m, severity: orange}]
+  - name: cold
+    events: [{at: 0m, device_id: d1, metric: cold_store_temp, value: 1.0}]
+    expect: []
+"""
+
+MANY = """
+id: test-many
+title: 一小时内多次
+sector: food-drug
+status: live
+on: iot
+features:
+  n_1h: {agg: count, within: 1h, where: "metric = 'cold_store_temp'"}
+  sum_1h: {agg: sum, of: value, within: 1h, where: "metric = 'cold_store_temp'"}
+when: "metric = 'cold_store_temp' AND n_1h >= 5 AND sum_1h > 10"
+severity: {yellow: "true", red: "n_1h >= 20"}
+episode: {by: subject, quiet: 2h}
+department: market-supervision
+explain: "{subject_name} 一小时 {n_1h} 次"
+basis: test
+source: test
+runbook: 无
+false_positives: [无]
+tests:
+  - name: five
+    events: [{from: 0m, to: 5m, every: 1m, device_id: d1, metric: cold_store_temp, value: 9.5}]
+    expect: [{at: 4m, severity: yellow}]
+  - name: one
+    events: [{at: 0m, device_id: d1, metric: cold_store_temp, value: 9.5}]
+    expect: []
+"""
