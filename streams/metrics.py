@@ -15,6 +15,11 @@ DESK = Counter("fengsui_desk_steps", "Steps of clues, by verb and outcome (ok or
 FEEDBACK = Counter("fengsui_feedback", "Feedback on clues, by origin and verdict", ["origin_id", "verdict"])
 LEARNED = Counter("fengsui_learned", "Examples that models learned from, by sector and model", ["sector", "model"])
 SNAPSHOTS = Counter("fengsui_snapshots", "Model snapshots published, by sector and model", ["sector", "model"])
+MODEL_AUC = Gauge(
+    "fengsui_model_auc",
+    "Prequential AUC of a learner over its recent examples, by sector and model",
+    ["sector", "model"],
+)
 
 BATCH_ROWS = Histogram(
     "fengsui_batch_rows", "Records in one batch, by stage", ["stage"], buckets=(1, 10, 100, 1000, 5000, 20000, 50000)

@@ -78,6 +78,7 @@ class Regional:
             self._clues.report()
             for name, n in self._learned.items():
                 metrics.LEARNED.labels(*name.split("/", 1)).inc(n)
+                metrics.MODEL_AUC.labels(*name.split("/", 1)).set(self._learners[name].quality()["auc"])
             for name, n in self._published.items():
                 metrics.SNAPSHOTS.labels(*name.split("/", 1)).inc(n)
             for reason, n in self._rejected.items():
