@@ -26,7 +26,7 @@ status: live
 on: iot
 when: "sector = 'food-drug' AND metric = 'cold_store_temp' AND value > {limit}"
 severity: orange
-episode: {{by: event_id, quiet: 0m}}
+episode: {{by: event_id, quiet: 1s}}
 department: market-supervision
 explain: "{{subject_name}} {{value:.1f}} 高于 {limit}"
 basis: benchmark

@@ -6,6 +6,7 @@ examples (an inspection's outcome with the subject's features as of before the v
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ import structlog
 from models.contract import BadSnapshot
 from models.panel import Panel
 from models.serving import load
-from rules import Judge
+from rules.judge import Judge
 from streams import metrics
 from streams.chunk import Chunk
 from streams.intake import Intake
@@ -160,6 +161,10 @@ def count_intake(counts: Counter[tuple[str, ...]]) -> None:
             (metrics.DUPLICATES if what == "duplicates" else metrics.REROUTED).labels(label).inc(n)
 
 
-def count_judge(stats: Mapping[str, object]) -> None:
+def count_judge(stats: Mapping[str, Any]) -> None:
     """The judge's counts to the metrics."""
-    raise NotImplementedError
+    for kind, n in stats["late"].items():
+        metrics.LATE.labels(kind).inc(n)
+    for why in ("suppressed", "capped"):
+        for rule, n in stats[why].items():
+            metrics.SUPPRESSED.labels(rule, "episode" if why == "suppressed" else "storm").inc(n)

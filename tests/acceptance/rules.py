@@ -8,7 +8,7 @@ status: live
 on: iot
 when: "metric = 'cold_store_temp' AND value > 50"
 severity: orange
-episode: {by: event_id, quiet: 0m}
+episode: {by: event_id, quiet: 1s}
 department: market-supervision
 explain: "{subject_name} {value:.1f} ℃"
 basis: test
