@@ -8,11 +8,8 @@ from typing import Final
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from rules.arrays import Bools, Floats, Ints
 
 BASE, ORDER, LOW, HIGH, NEWEST, SEEN = range(6)  # columns of `heads`; live rows are [LOW, HIGH)
 COUNT, SUM, MIN, MAX, DISTINCT, LAST, RATE = range(7)  # columns of an answer

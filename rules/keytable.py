@@ -6,6 +6,8 @@ Cost: about 60 ns a key of 25 bytes.
 
 >>> table = KeyTable(seed=(1, 2))
 >>> import polars as pl
+
+from rules.arrays import Bools, Bytes, Ints
 >>> keys = TextColumn.of(pl.Series(["a", "b", "a", None]))
 >>> table.codes(keys, np.array([True, False, True, True])).tolist()
 [0, -1, 0, -1]
@@ -20,9 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Bytes = npt.NDArray[np.uint8]
+from rules.arrays import Bools, Bytes, Ints
 
 EMPTY: Final = -1
 _COUNT, _FREE, _TOP, _LIVE, _DEAD = range(5)  # slots of a table's counters: codes given, free list, bytes used, ...

@@ -17,15 +17,14 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from rules import kernel
-from rules.keytable import Bools, Ints, KeyTable, TextColumn
+from rules.arrays import Arrays, Bools, Floats, Ints
+from rules.keytable import KeyTable, TextColumn
 
 DAY: Final = 86_400_000
 SWEEP: Final = 4096  # codes looked at for forgotten keys in each batch
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +183,7 @@ class WindowStore:
             self._text.free(used[self._refs[used] == 0])
             self._texts_kept = self._text.live
 
-    def snapshot(self) -> dict[str, npt.NDArray[np.generic]]:
+    def snapshot(self) -> Arrays:
         """Keys and rows, without gaps. Restoring gives a store that answers alike."""
         codes = self._keys.in_use()
         codes = codes[self._heads[codes, kernel.HIGH] > self._heads[codes, kernel.LOW]]
@@ -193,7 +192,7 @@ class WindowStore:
         times, values = np.empty(int(counts.sum()), np.int64), np.empty(int(counts.sum()))
         kernel.copy_rows(codes, self._heads, self._times, self._values, times, values, True)
         data, offsets = self._keys.texts(codes)
-        arrays = {"key_bytes": data, "key_offsets": offsets, "counts": counts, "times": times, "values": values}
+        arrays: Arrays = {"key_bytes": data, "key_offsets": offsets, "counts": counts, "times": times, "values": values}
         arrays |= {"newest": heads[:, kernel.NEWEST].copy(), "seen": heads[:, kernel.SEEN].copy()}
         if self._text is not None:
             used, dense = np.unique(values.astype(np.int64), return_inverse=True)
@@ -201,7 +200,7 @@ class WindowStore:
             arrays["values"] = dense.astype(np.float64)
         return arrays
 
-    def restore(self, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
+    def restore(self, arrays: Arrays) -> None:
         """Become the store of a snapshot (its windows stay as configured here)."""
         ints = {name: np.ascontiguousarray(array, np.int64) for name, array in arrays.items() if "bytes" not in name}
         counts = ints["counts"]

@@ -1,0 +1,31 @@
+"""Array types, and texts <-> arrays for checkpoints: UTF-8 bytes and n + 1 offsets, never objects.
+
+>>> texts(*packed(["烽", "", "燧"]))
+['烽', '', '燧']
+"""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def packed(items: Iterable[str]) -> tuple[Bytes, Ints]:
+    """Bytes and offsets of texts."""
+    encoded = [item.encode() for item in items]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    return np.frombuffer(b"".join(encoded), np.uint8).copy(), offsets
+
+
+def texts(data: Bytes, offsets: Ints) -> list[str]:
+    """The texts of bytes and offsets."""
+    raw = data.tobytes()
+    return [raw[a:b].decode() for a, b in pairwise(offsets.tolist())]

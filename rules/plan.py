@@ -1,0 +1,197 @@
+"""What to compute for a set of rules: which window stores, and for each kind of event which expressions.
+
+Features that share (by, of, where) share a store, whatever rule they stand in.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from rules import explain, reach
+from rules.compile import Lists, expression
+from rules.model import RANKS, Condition, Feature, Rule
+from rules.tree import TRUE, TYPES, Node, Type, columns, without
+from topics.events import all_columns
+
+DTYPES: Final = all_columns()
+KEY: Final = "_key"
+APART: Final = "\x1f"  # between the parts of a key; no identifier holds it
+_PREFIXED: Final = frozenset({"person", "chain"})  # columns whose values already say what they are
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One window store: key columns below its root, column, condition, windows, kinds that feed it."""
+
+    name: str
+    foreign: str | None
+    by: tuple[str, ...]
+    of: str | None
+    where: Node
+    aggs: tuple[tuple[int, str], ...]  # (window, aggregate), each once
+    kinds: tuple[str, ...]
+    lateness: int
+
+    @property
+    def withins(self) -> frozenset[int]:
+        """Its windows."""
+        return frozenset(within for within, _ in self.aggs)
+
+    @property
+    def distinct(self) -> bool:
+        """Whether distinct values are counted."""
+        return any(agg == "distinct" for _, agg in self.aggs)
+
+    @property
+    def text(self) -> bool:
+        """Whether its values are texts."""
+        return self.of is not None and DTYPES[self.of] is pl.String
+
+    @property
+    def key(self) -> pl.Expr:
+        """The store's key; NULL where any part is."""
+        parts = [root(self.foreign), *map(pl.col, self.by)]
+        return parts[0] if len(parts) == 1 else pl.concat_str(parts, separator=APART)
+
+    def columns(self) -> frozenset[str]:
+        """Event columns it reads."""
+        return columns(self.where) | {*self.by, *((self.of,) if self.of else ())}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One rule as it is judged on events: feature name -> physical column, stores, and every name a clue shows."""
+
+    rule: Rule
+    order: int
+    version: str
+    features: Mapping[str, str]
+    stores: frozenset[str]
+    shown: tuple[str, ...]
+    bands: pl.Expr | None
+    rank: int
+    when: pl.Expr
+    gate: pl.Expr
+
+    def columns(self) -> frozenset[str]:
+        """Event columns it reads."""
+        severity = frozenset[str]().union(*(c.columns for _, c in self.rule.severity))
+        named = self.rule.when.columns | severity | set(self.shown) | set(self.rule.episode.by)
+        return frozenset(name for name in named if name in DTYPES)
+
+
+def root(foreign: str | None) -> pl.Expr:
+    """The column that a rule's state is local to."""
+    return pl.col(KEY if foreign else "subject")
+
+
+def foreign_key(name: str) -> pl.Expr:
+    """The key under which a copy of an event is sent: `region:320102`, `person:…`, `chain:…`; NULL where there is none."""
+    prefixed = pl.concat_str([pl.lit(f"{name}:"), pl.col(name)])
+    if name not in _PREFIXED:
+        return prefixed
+    return pl.when(pl.col(name).str.starts_with(f"{name}:")).then(pl.col(name)).otherwise(prefixed)
+
+
+def gate(rule: Rule) -> Node:
+    """The part of `when` that needs no feature: where it is not true, no feature is asked for."""
+    return without(rule.when.tree, frozenset(f.name for f in rule.features))
+
+
+def store_of(feature: Feature, foreign: str | None) -> str:
+    """The name of the store that a feature of a rule reads: a hash of key, column and condition."""
+    by = tuple(name for name in feature.by if name != (foreign or "subject"))
+    where = feature.where.canonical if feature.where else ""
+    text = "\n".join([foreign or "subject", *by, "", feature.of or "", where])
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def physical(feature: Feature, foreign: str | None) -> str:
+    """The column that holds a feature's answers: store, window and aggregate."""
+    return f"@{store_of(feature, foreign)}:{feature.within}:{feature.agg}"
+
+
+def specs(rules: Sequence[Rule], lateness: Mapping[str, int]) -> dict[str, Spec]:
+    """The stores of these rules by name, in the rules' order."""
+    found: dict[str, Spec] = {}
+    for rule in rules:
+        for feature in rule.features:
+            spec = _spec(feature, rule, lateness)
+            other = found.get(spec.name)
+            found[spec.name] = spec if other is None else _merged(spec, other)
+    return found
+
+
+def _spec(feature: Feature, rule: Rule, lateness: Mapping[str, int]) -> Spec:
+    foreign = rule.foreign
+    where = feature.where.tree if feature.where else TRUE
+    kinds = reach.feeders(feature.by, feature.of, where)
+    return Spec(
+        store_of(feature, foreign),
+        foreign,
+        tuple(name for name in feature.by if name != (foreign or "subject")),
+        feature.of,
+        where,
+        ((feature.within, feature.agg),),
+        kinds,
+        max(lateness.get(kind, 0) for kind in (*kinds, *rule.on)),
+    )
+
+
+def _merged(one: Spec, other: Spec) -> Spec:
+    aggs = tuple(sorted({*one.aggs, *other.aggs}))
+    return Spec(one.name, one.foreign, one.by, one.of, one.where, aggs, one.kinds, max(one.lateness, other.lateness))
+
+
+def judged(rule: Rule, order: int, lists: Lists) -> Judged:
+    """A rule compiled against event columns and the physical columns of its features."""
+    features = {f.name: physical(f, rule.foreign) for f in rule.features}
+    names = {name: pl.col(name) for name in DTYPES} | {name: pl.col(column) for name, column in features.items()}
+    gate_ = expression(gate(rule), names, lists)
+    if rule.foreign:
+        gate_ = pl.col(KEY).str.starts_with(f"{rule.foreign}:") & gate_
+    ((colour, condition), *more) = rule.severity
+    plain = not more and condition.tree == TRUE
+    severity = frozenset[str]().union(*(c.columns for _, c in rule.severity))
+    shown = rule.when.columns | severity | explain.check(rule.explain, _types(rule)) | features.keys()
+    return Judged(
+        rule,
+        order,
+        rule.version,
+        features,
+        frozenset(store_of(f, rule.foreign) for f in rule.features),
+        tuple(sorted(shown)),
+        None if plain else _rank(rule.severity, names, lists),
+        RANKS[colour],
+        expression(rule.when.tree, names, lists),
+        gate_,
+    )
+
+
+def _rank(bands: tuple[tuple[str, Condition], ...], names: Mapping[str, pl.Expr], lists: Lists) -> pl.Expr:
+    """Rank of the gravest band that holds; 0 where none does."""
+    result = pl.lit(0)
+    for colour, condition in reversed(bands):
+        result = pl.when(expression(condition.tree, names, lists)).then(pl.lit(RANKS[colour])).otherwise(result)
+    return result
+
+
+def _types(rule: Rule) -> dict[str, Type]:
+    return {name: TYPES[dtype] for name, dtype in DTYPES.items()} | {f.name: f.type for f in rule.features}
+
+
+def feature_dtype(agg: str, of: str | None) -> type[pl.DataType]:
+    """The polars type of a feature."""
+    if agg in ("count", "distinct"):
+        return pl.Int64
+    if agg in ("min", "max", "last") and of is not None:
+        return DTYPES[of]
+    return pl.Float64
+
+
+def scoped(rules: Sequence[Rule], foreign: bool) -> list[Rule]:
+    """Rules in force (live or shadow) that are judged by subject, or by a foreign key."""
+    return [r for r in rules if r.status in ("live", "shadow") and (r.foreign is not None) == foreign]
