@@ -136,7 +136,9 @@ def follows(before: Case | None, entry: dict[str, Any]) -> Case | None:
 def test_a_restart_equals_no_restart(log: Log, splits: set[int]) -> None:
     """The same log gives the same outcomes and the same state, however often state is saved and restored on the way."""
     whole, parts, at = started(), started(), MONDAY
-    for place, ((kind, record), later) in enumerate(log):
+    end: Log = [(("tick", None), later) for later in (DAY, 3 * DAY, 30 * DAY, 300 * DAY)]
+    splits = splits | {len(log)}
+    for place, ((kind, record), later) in enumerate(log + end):
         at += later
         if place in splits:
             saved, parts = parts.snapshot(), started()

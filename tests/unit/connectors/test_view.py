@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from connectors.view import Logged, ViewGap, ViewLost, ViewReader, ViewWriter
 from connectors.view.metrics import ViewMetrics
+from connectors.view.writer import listening
 from fengsui.embedded.valkey import ValkeyService
 from tests.unit.connectors.view_log import CLOSED, NOW, Log, city, contents
 from tests.unit.streams.desk_scene import DAY, MONDAY, OTHER
@@ -126,6 +127,28 @@ def test_records_that_come_again_change_nothing(
     assert again.apply(log.records[10:20]) == []
     assert contents(valkey, topic_prefix) == before
     again.close()
+
+
+def test_a_batch_that_was_applied_in_part_goes_on_where_it_stands(
+    log: Log, writer: ViewWriter, valkey: ValkeyService, topic_prefix: str
+) -> None:
+    """A second writer's larger batch: what is new in it is applied, and each answer is heard once."""
+    city(log)
+    behind = ViewWriter(valkey.url, topic_prefix, clock=lambda: NOW)
+    behind.open()
+    client = redis.Redis.from_url(valkey.url, decode_responses=True)
+    with listening(client) as channel:
+        channel.subscribe(f"{topic_prefix}view:replies")
+        writer.apply(log.records[:40])
+        assert behind.apply(log.records) == log.records[40:]
+        heard: list[str] = []
+        while (message := channel.get_message(timeout=0.2)) is not None or not heard:
+            heard += [msgspec.json.decode(message["data"])["command_id"]] if message else []
+    client.close()
+    behind.close()
+    assert heard == [
+        logged.record["command_id"] for logged in log.records if logged.record and logged.record["command_id"]
+    ]
 
 
 def test_two_writers_side_by_side_make_the_view_of_one(

@@ -122,8 +122,12 @@ def test_a_return_needs_the_assigned_department_a_reason_and_time_left(scene: Sc
     assert scene.do("return", OTHER, reason="r", suggested=THIRD).refused == "not-addressed"
     assert scene.do("return", reason="", suggested=THIRD).refused == "bad-command"
     assert scene.do("return", reason="r", suggested=HOME).refused == "bad-command"
-    scene.at = scene.case.claim_by
+    limit = scene.case.claim_by
+    scene.at = limit - 1000
     assert scene.do("return", reason="r", suggested=THIRD).refused == "wrong-state"
+    assert scene.at == limit
+    scene.at = limit - 1001
+    assert scene.do("return", reason="r", suggested=THIRD).refused is None
 
 
 def test_a_transfer_frees_the_clue_and_starts_new_limits(scene: Scene) -> None:
