@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rules import Rule, load_packs
+from rules import Rule, load_packs, run_tests
 from topics.codes import SECTORS
 
 PACKS = Path(__file__).parents[3] / "rules" / "packs"
@@ -52,3 +52,11 @@ def test_sensor_rules_never_judge_a_single_point(rule: Rule) -> None:
     """Every sensor rule asks for a number of readings within a window."""
     if "iot" in rule.on:
         assert any(feature.agg == "count" for feature in rule.features)
+
+
+def test_all_tests_inside_the_packs_pass() -> None:
+    """Every rule's own tests, both kinds, give exactly the clues they expect."""
+    report = run_tests(RULES)
+    assert [(outcome.rule, outcome.name, outcome.problem) for outcome in report.failed] == []
+    assert len(report.outcomes) == sum(len(rule.tests) for rule in RULES)
+    assert (report.rules, report.sectors) == (len(RULES), len(SECTORS))
