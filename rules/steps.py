@@ -21,12 +21,6 @@ _OWN: Final[dict[str, type[pl.DataType]]] = {
     "_partition": pl.Int64,
     KEY: pl.String,
 }
-    "_offset": pl.Int64,
-    "_ts": pl.Int64,
-    "_topic": pl.String,
-    "_partition": pl.Int64,
-    KEY: pl.String,
-}
 _NAMES: Final = {name: pl.col(name) for name in DTYPES}
 
 
