@@ -37,7 +37,7 @@ class Checked:
 
 def check(kind: Kind, frame: pl.DataFrame, arrived: pl.Expr | int) -> Checked:
     """Standardise and check n rows; `arrived` is the arrival time in ms (a column expression or one number)."""
-    frame = _standardise(frame)
+    frame, subjects = _standardise(frame)
     now = pl.lit(arrived, pl.Int64) if isinstance(arrived, int) else arrived
     doubles = [f.name for f in kind.schema.fields if f.type == "double"]
     required = [f.name for f in kind.schema.fields if f.required and f.type == "string"]
@@ -45,8 +45,8 @@ def check(kind: Kind, frame: pl.DataFrame, arrived: pl.Expr | int) -> Checked:
         ("missing-field", pl.any_horizontal(pl.col(name).str.len_bytes() == 0 for name in required)),
         ("wrong-kind", pl.col("kind") != kind.code),
         ("unknown-sector", ~pl.col("sector").is_in(list(SECTORS))),
-        ("bad-subject", ~pl.col("subject").str.contains(_SUBJECT)),
-        ("bad-uscc", ~pl.lit(pl.Series("_ok", _uscc_good(frame["subject"])))),
+        ("bad-subject", _one_of(subjects.filter(~subjects.str.contains(_SUBJECT)))),
+        ("bad-uscc", _one_of(subjects.filter(pl.Series(~_uscc_good(subjects))))),
         ("bad-region", ~_region_good()),
         ("not-finite", pl.any_horizontal(~pl.col(name).is_finite() for name in doubles) if doubles else pl.lit(False)),
         ("time-too-old", pl.min_horizontal("occurred_at", "observed_at") < OLDEST),
@@ -73,12 +73,19 @@ def _uscc_good(subject: pl.Series) -> npt.NDArray[np.bool_]:
     return ok
 
 
-def _standardise(frame: pl.DataFrame) -> pl.DataFrame:
-    """Clean what exchanged data is known to get wrong in identifiers; only rows that look dirty cost Python time."""
-    subject = frame["subject"]
-    dirty = subject.str.starts_with("uscc:") & ~subject.str.contains(_PLAIN_USCC.pattern)
-    where = dirty.fill_null(False).arg_true()
-    if len(where) == 0:
-        return frame
-    cleaned = [f"uscc:{clean_uscc(text[5:])}" for text in subject.gather(where).to_list()]
-    return frame.with_columns(subject.scatter(where, cleaned).alias("subject"))
+def _one_of(subjects: pl.Series) -> pl.Expr:
+    return pl.col("subject").is_in(subjects.implode()) if len(subjects) else pl.lit(False)
+
+
+def _standardise(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """Clean what exchanged data is known to get wrong in identifiers -> the frame, and its subjects, each once.
+
+    A chunk has far fewer subjects than rows: what they cost, they cost once; only dirty ones cost Python time.
+    """
+    subjects = frame["subject"].unique().drop_nulls()
+    dirty = subjects.filter(subjects.str.starts_with("uscc:") & ~subjects.str.contains(_PLAIN_USCC.pattern))
+    if len(dirty) == 0:
+        return frame, subjects
+    cleaned = pl.Series([f"uscc:{clean_uscc(text[5:])}" for text in dirty.to_list()], dtype=pl.String)
+    frame = frame.with_columns(frame["subject"].replace(dirty, cleaned))
+    return frame, frame["subject"].unique().drop_nulls()

@@ -29,6 +29,8 @@ _DIRT: Final = re.compile(r"^.*?[：:]\s*|\(\d+/\d+\)$|\s+")
 
 USCC_LENGTH: Final = 18
 _INVALID: Final = 255
+_USCC_WEIGHTS: Final = np.array(USCC_WEIGHTS, np.float32)
+_CHECK_OF_REST: Final = np.array([(31 - rest) % 31 for rest in range(31)], np.uint8)
 _CODE_TABLE: Final = np.full(256, _INVALID, np.uint8)
 _CODE_TABLE[np.frombuffer(USCC_ALPHABET.encode(), np.uint8)] = np.arange(31, dtype=np.uint8)
 
@@ -59,8 +61,9 @@ def uscc_ok(codes: pl.Series) -> npt.NDArray[np.bool_]:
         return ok
     joined = "".join(codes.filter(pl.Series(fits)).to_list()).encode()
     values = _CODE_TABLE[np.frombuffer(joined, np.uint8).reshape(-1, USCC_LENGTH)]
-    total = (values[:, :17].astype(np.int64) * np.array(USCC_WEIGHTS)).sum(1)
-    ok[fits] = (values != _INVALID).all(1) & ((31 - total % 31) % 31 == values[:, 17])
+    total = values[:, :17].astype(np.float32) @ _USCC_WEIGHTS  # exact: far below 2**24
+    check = _CHECK_OF_REST[total.astype(np.int32) % 31]
+    ok[fits] = (values.max(1) != _INVALID) & (check == values[:, 17])
     return ok
 
 

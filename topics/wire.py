@@ -6,6 +6,7 @@
 """
 
 import io
+import re
 import struct
 from collections.abc import Mapping
 from functools import cache
@@ -17,6 +18,7 @@ from topics.catalogue import SCHEMAS
 from topics.fields import Schema
 
 HEADER: Final = struct.Struct(">bI")
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 
 
 class Refused(Exception):  # noqa: N818 - it names what happens, and carries a reason, not a failure of ours
@@ -72,7 +74,8 @@ def decode_body(schema: Schema, version: int, body: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise Refused("bad-utf8", str(error)[:200]) from error
     except (EOFError, ValueError, IndexError, TypeError, StopIteration, OverflowError, MemoryError) as error:
-        raise Refused("broken-avro", f"{type(error).__name__}: {error}"[:200]) from error
+        told = _ADDRESS.sub("", f"{type(error).__name__}: {error}")  # the same letter on every replay
+        raise Refused("broken-avro", told[:200]) from error
     if not isinstance(record, dict):
         raise Refused("broken-avro", "not a record")
     for field in schema.fields:

@@ -148,3 +148,11 @@ def test_commands_are_mended_too(settings: Settings, shell: Shell) -> None:
     assert shell.json("rejected", "replay", first, "--set", "department=fire-rescue")[0] == 0
     assert records(settings, "commands")[0][1].key == b"c1"
     assert shell.json("rejected", "replay", second)[1]["letters"][0]["reason"] == "unknown-kind"
+
+
+def test_keys_go_where_librdkafka_sends_them(settings: Settings, shell: Shell) -> None:
+    """`partition_of` names the partition that murmur2_random gives, for ASCII and Chinese keys of any length."""
+    keys = [b"site:" + b"x" * i for i in range(40)] + [f"site:火锅{i}".encode() for i in range(40)]
+    send(settings, "events.iot", [(key, b"v") for key in keys])
+    found = {record.key: partition for partition, record in records(settings, "events.iot")}
+    assert found == {key: partition_of(key, PARTITIONS) for key in keys}

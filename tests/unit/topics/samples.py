@@ -10,7 +10,7 @@ USCC = "91350100M000100Y43"
 _FILL: dict[str, Any] = {"string": "x", "long": 1, "double": 0.5, "boolean": True, "bytes": b"x"}
 
 
-def record(kind: str, **fields: Any) -> dict[str, Any]:
+def record(kind: str, /, **fields: Any) -> dict[str, Any]:
     """A good record of a kind: required fields filled, `fields` on top."""
     schema = KINDS[kind].schema
     base = {field.name: _FILL[field.type] for field in schema.fields if field.required}
@@ -19,6 +19,6 @@ def record(kind: str, **fields: Any) -> dict[str, Any]:
     return base | fields
 
 
-def event(kind: str, **fields: Any) -> bytes:
+def event(kind: str, /, **fields: Any) -> bytes:
     """`record` in the wire format."""
     return encode(KINDS[kind].schema, record(kind, **fields))
