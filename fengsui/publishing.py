@@ -3,7 +3,8 @@
 import time
 from pathlib import Path
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from fengsui.settings import Settings
 from rules import Rule, load_packs
@@ -33,9 +34,9 @@ def publish_packs(settings: Settings, root: Path = PACKS) -> int:
     return publish(settings, rules, "fengsui")
 
 
+@retry(retry=retry_if_exception_type(KafkaException), stop=stop_after_delay(30), wait=wait_exponential(0.05, 1), reraise=True)
 def _has_records(settings: Settings) -> bool:
-    from confluent_kafka import Consumer, TopicPartition
-
+    """Whether the rules topic holds anything; a topic just made may have no leader for a moment."""
     consumer = Consumer(settings.kafka_client() | {"group.id": "fengsui-look", "enable.auto.commit": False})
     try:
         low, high = consumer.get_watermark_offsets(TopicPartition(settings.topic_prefix + "rules", 0), timeout=30)
