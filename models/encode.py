@@ -25,13 +25,14 @@ def encode(x: pl.DataFrame, buckets: int = BUCKETS) -> dict[str, Floats]:
     for name in sorted(x.columns):
         column = x[name]
         if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-            out[name] = _finite(column.cast(pl.Float64).fill_null(np.nan).to_numpy())
+            out[name] = finite(column.cast(pl.Float64).to_numpy())
         elif column.dtype in (pl.String, pl.Categorical):
             out.update(_hashed(name, column.cast(pl.String), buckets))
     return out
 
 
-def _finite(values: Floats) -> Floats:
+def finite(values: Floats) -> Floats:
+    """Numbers as models take them: NaN for what is not finite, none beyond +-MOST."""
     return np.clip(np.where(np.isfinite(values), values, np.nan), -MOST, MOST)
 
 

@@ -73,8 +73,9 @@ def digests_of(columns: Sequence[pl.Series]) -> Digests:
     out = np.zeros((len(columns[0]), 2), np.uint64)
     out[:, 0], out[:, 1] = _P1, _P2
     for column in columns:
-        text = column.cast(pl.String).fill_null("").rechunk()
-        array = text.to_arrow(compat_level=pl.CompatLevel.oldest())
+        text = column if column.dtype == pl.String else column.cast(pl.String)
+        text = text.fill_null("") if text.null_count() else text
+        array = text.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
         _, ends, data = array.buffers()
         offsets = np.frombuffer(ends, np.int64)[array.offset : array.offset + len(array) + 1]
         _digest(np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8), offsets, out)

@@ -72,14 +72,17 @@ class Linear(Model):
 
     def score_many(self, x: pl.DataFrame) -> Floats:
         """n rows -> probabilities. The sum runs over the model's columns in their order, row by row the same."""
-        total = np.full(len(x), self.bias)
-        for _, part in self.parts(x):
+        return self.score_columns(encode(x), len(x))
+
+    def score_columns(self, columns: Mapping[str, Floats], n: int) -> Floats:
+        """The same for columns of `encode`: n rows, NaN missing."""
+        total = np.full(n, self.bias)
+        for _, part in self.parts(columns):
             total += part
         return sigmoid(total)
 
-    def parts(self, x: pl.DataFrame) -> list[tuple[str, Floats]]:
+    def parts(self, columns: Mapping[str, Floats]) -> list[tuple[str, Floats]]:
         """Per column with weight: (name, its part of each row's log-odds f8[n])."""
-        columns = encode(x)
         return [
             (name, self._scaled(columns[name], j) * self.weights[j])
             for j, name in enumerate(self.names)
@@ -89,7 +92,7 @@ class Linear(Model):
     def explain(self, x: pl.DataFrame) -> list[dict[str, float]]:
         """Log-odds by feature, against an average row; a hashed text counts under its column's own name."""
         rows: list[dict[str, float]] = [{} for _ in range(len(x))]
-        for name, part in self.parts(x):
+        for name, part in self.parts(encode(x)):
             label = name.split(HASHED)[0]
             for row, value in zip(rows, part.tolist(), strict=True):
                 row[label] = row.get(label, 0.0) + value

@@ -41,4 +41,5 @@ def column(frame: pl.DataFrame, name: str, dtype: type[pl.DataType]) -> pl.Serie
     """The column as that type; all null where it is absent."""
     if name not in frame.columns:
         return pl.Series(name, [None] * len(frame), dtype)
-    return frame[name].cast(dtype, strict=False)
+    series = frame[name]
+    return series if series.dtype == dtype else series.cast(dtype, strict=False)

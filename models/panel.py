@@ -140,7 +140,8 @@ class Panel:
         rows = (frame["sector"] == serving.sector).fill_null(False).arg_true().to_numpy()
         if len(rows) == 0 or not served.ready:
             return []
-        score = served.model.score_many(_features(walked.after[rows]))
+        after = walked.after[rows]
+        score = served.model.score_columns({name: after[:, j] for j, name in enumerate(NAMES)}, len(rows))
         usual = sigmoid(walked.after[rows, NAMES.index("sector_share")])
         at = np.flatnonzero(score >= np.maximum(serving.threshold, np.minimum(serving.lift * usual, 1.0)))
         if len(at) == 0:

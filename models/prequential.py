@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from models.contract import Floats, Model, make
 from models.keys import Codes, KeyTable
@@ -87,8 +88,7 @@ class History:
         coded = [name for name in data.features.columns if _is_code(head[name])]
         self._codes = {name: KeyTable().codes([data.features[name].cast(pl.String)]) for name in coded}
         self._shares = {name: Rates(HALF_LIFE) for name in coded}
-        wide = [c for c in data.features.columns if data.features[c].dtype == pl.String and head[c].n_unique() > SOME]
-        self._own = data.features.drop(wide)
+        self._own = data.features.select(~cs.string())  # a text speaks through the share of its value
         self._overall, self._entities = Rates(HALF_LIFE), Rates(HALF_LIFE)
         n = int(data.entity.max(initial=-1)) + 1
         self._visits, self._outcomes = np.zeros(n), np.zeros(n)

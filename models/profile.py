@@ -13,7 +13,7 @@ import polars as pl
 
 from models import profile_kernel as kernel
 from models.contract import Array, Arrays, BadSnapshot, Floats, taken
-from models.keys import KeyTable
+from models.keys import KeyTable, digests_of
 from models.outcomes import SURE, bad_outcome, column, complains, negative
 
 FEATURES: Final = {  # name -> Chinese, in the kernel's order
@@ -75,7 +75,9 @@ class Profile:
         subject = self._subjects.codes([column(frame, "subject", pl.String)])
         sector_text, region_text = column(frame, "sector", pl.String), column(frame, "region", pl.String)
         whole, nowhere = pl.repeat("*", n, eager=True), region_text.fill_null("-")
-        sector, region = self._groups.codes([sector_text, whole]), self._groups.codes([sector_text, nowhere])
+        groups = np.empty((2 * n, 2), np.uint64)  # interleaved: codes in order of the rows, however these are cut
+        groups[0::2], groups[1::2] = digests_of([sector_text, whole]), digests_of([sector_text, nowhere])
+        sector, region = np.ascontiguousarray(self._groups.codes_of(groups).reshape(n, 2).T)
         self._sums, self._marks = (
             _room(self._sums, len(self._subjects)),
             _room(self._marks, len(self._subjects), np.nan),

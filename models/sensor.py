@@ -17,6 +17,7 @@ import polars as pl
 from models import sensor_kernel as kernel
 from models.contract import Array, Arrays, BadSnapshot, Floats, Model, taken
 from models.keys import Codes, KeyTable
+from models.outcomes import column
 
 KEY: Final = ("subject", "device_id", "metric")
 CHANNELS: Final = {"level": "偏离长期水平", "season": "偏离同时段常态", "trend": "短期趋势", "mix": "数值分布变化"}
@@ -94,11 +95,11 @@ class Sensor(Model):
 
     def judge(self, x: pl.DataFrame) -> Judged:
         """Score n rows in their order, and take each in. Rows without a finite value get 0 and change nothing."""
-        columns = [_column(x, name, pl.String) for name in KEY]
+        columns = [column(x, name, pl.String) for name in KEY]
         code = self._keys.codes(columns)
         self._reserve(len(self._keys))
-        at = _column(x, "occurred_at", pl.Int64).fill_null(0).to_numpy()
-        raw = _column(x, "value", pl.Float64).fill_null(np.nan).to_numpy()
+        at = column(x, "occurred_at", pl.Int64).fill_null(0).to_numpy()
+        raw = column(x, "value", pl.Float64).fill_null(np.nan).to_numpy()
         value = np.clip(np.where(np.isfinite(raw), raw, np.nan), -MOST, MOST)
         out = np.zeros((len(x), 10))
         _rows(code, at, value, tuple(self._state[name] for name in _SHAPES), out)
@@ -145,10 +146,3 @@ class Sensor(Model):
             more = np.zeros((room, *array.shape[1:]), array.dtype)
             more[:have] = array
             self._state[name] = more
-
-
-def _column(x: pl.DataFrame, name: str, dtype: type[pl.DataType]) -> pl.Series:
-    """The column as that type, all null where absent or of another nature."""
-    if name not in x.columns:
-        return pl.Series(name, [None] * len(x), dtype)
-    return x[name].cast(dtype, strict=False)
