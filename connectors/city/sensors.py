@@ -101,7 +101,7 @@ def _with_incidents(rng: Rng, scale: Scale, calendar: Calendar, picks: Picks) ->
             for _ in range(scale.ordinary if incident.story == ORDINARY else scale.repeated):
                 subject = picks.take(metric.sector)
                 spans = _spans(rng, incident, metric, calendar)
-                strength = float(rng.uniform(0.88, 1.35))
+                strength = float(rng.uniform(0.7 if incident.story == ORDINARY else 0.8, 1.35))  # some are faint
                 effects += [Effect(len(rows), begin, end, incident, strength) for begin, end in spans]
                 first, last = spans[0][0], spans[-1][1]
                 begin = first - round((metric.history + rng.uniform(0, 2)) * HOUR)

@@ -1,6 +1,6 @@
 """The planted stories that show in records: each function plants `count` instances and says what it planted.
 
-Every instance has its own subjects. Sizes are drawn around what the rules ask for: a few are faint on purpose.
+Every instance has its own subjects. Sizes are drawn around what the rules ask for.
 """
 
 from collections.abc import Sequence
