@@ -1,0 +1,231 @@
+"""`fengsui rules`: read, test, show and publish rule files, and compare them with what is published."""
+
+import getpass
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from fengsui.cli.common import Failed, Wrong, say, say_json
+from fengsui.publishing import PACKS
+from fengsui.publishing import publish as publish_to
+from fengsui.runfile import with_run
+from fengsui.settings import Settings, load
+from rules import Rule, RuleError, load_packs, parse_rule, run_tests, scan
+from rules.durations import spoken
+from rules.selftest import Report, missing
+from topics.codes import DEPARTMENTS, SECTORS, SEVERITIES
+from topics.events import KINDS
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
+
+app = App(name="rules", help="规则：检查、测试、发布 Rule files: check, test, list, show, publish, diff.")
+
+
+@app.command
+def check(path: Path = PACKS, *, json: Json = False) -> None:
+    """检查规则文件: read rule files, and say file, line and column of whatever is wrong.
+
+    Args:
+        path: A rule file or a folder of them; default: the starter packs.
+    """
+    rules, errors = scan(_existing(path))
+    errors += [
+        RuleError(r.path, 1, 1, f"rule {r.id} {missing(r)}") for r in rules if missing(r) and r.status != "draft"
+    ]
+    if json:
+        say_json({"rules": len(rules), "errors": [_error(error) for error in errors]})
+    else:
+        for error in errors:
+            say(str(error))
+        say(f"{len(rules)} 条规则可用 rules read, {len(errors)} 处错误 errors")
+    if errors:
+        raise Failed(f"{len(errors)} error(s) in rule files")
+
+
+@app.command(name="test")
+def run(path: Path = PACKS, *, json: Json = False) -> None:
+    """运行规则自带的测试: run the tests inside rule files.
+
+    Args:
+        path: A rule file or a folder of them; default: the starter packs.
+    """
+    report = run_tests(_load(path))
+    failed = len(report.failed)
+    if json:
+        say_json(_summary(report) | {"failures": [_failure(outcome) for outcome in report.failed]})
+    else:
+        for outcome in report.failed:
+            say(f"{outcome.path}:{outcome.line}: {outcome.name}: {outcome.problem}")
+        passed = len(report.outcomes) - failed
+        say(f"{report.rules} 条规则 rules, {report.sectors} 个领域 sectors: {passed} 通过 passed, {failed} 失败 failed")
+    if failed:
+        raise Failed(f"{failed} test(s) of rules failed")
+
+
+@app.command(name="list")
+def list_(path: Path = PACKS, *, json: Json = False) -> None:
+    """列出规则: the rules of a file or folder.
+
+    Args:
+        path: A rule file or a folder of them; default: the starter packs.
+    """
+    rules = _load(path)
+    if json:
+        say_json({"rules": [_row(rule) for rule in rules]})
+        return
+    for rule in rules:
+        colours = "/".join(SEVERITIES[colour].zh for colour, _ in rule.severity)
+        say(f"{rule.id:<40} {rule.status:<8} {colours:<8} {SECTORS[rule.sector].zh}  {rule.title}")
+    counts = Counter(rule.sector for rule in rules)
+    say(f"{len(rules)} 条规则 rules, {len(counts)} 个领域 sectors")
+
+
+@app.command
+def show(rule: str, path: Path = PACKS, *, json: Json = False) -> None:
+    """显示一条规则: what one rule says.
+
+    Args:
+        rule: Its id, or its file.
+        path: Where to look for the id; default: the starter packs.
+    """
+    found = _find(rule, path)
+    if json:
+        say_json(found.meaning() | {"version": found.version, "tests": len(found.tests), "path": found.path})
+        return
+    say(f"{found.title}  ({found.id}, 版本 version {found.version}, {found.status})")
+    say(f"领域 sector: {SECTORS[found.sector].zh}; 责任部门 department: {DEPARTMENTS[found.department].zh}")
+    say(f"触发 on: {', '.join(KINDS[kind].zh for kind in found.on)}; 按 by: {', '.join(found.episode.by)}")
+    for f in found.features:
+        where = f" where {f.where.text}" if f.where else ""
+        say(f"特征 {f.name} = {f.agg}({f.of or '*'}) / {spoken(f.within)} by {', '.join(f.by)}{where}")
+    say(f"条件 when: {found.when.text}")
+    for colour, condition in found.severity:
+        say(f"等级 {SEVERITIES[colour].zh} {colour}: {condition.text}")
+    say(f"静默 quiet: {spoken(found.episode.quiet)}; 说明 explain: {found.explain}")
+    for name, text in (("依据 basis", found.basis), ("出处 source", found.source), ("处置 runbook", found.runbook)):
+        say(f"{name}: {text or '—'}")
+    say(f"常见误报 false positives: {', '.join(found.false_positives) or '—'}; 测试 tests: {len(found.tests)}")
+
+
+@app.command
+def publish(path: Path = PACKS, *, actor: str = "", json: Json = False) -> None:
+    """发布规则: put rules whose tests pass onto the rules topic; workers obey them from their next batch on.
+
+    Args:
+        path: A rule file or a folder of them; default: the starter packs.
+        actor: Who publishes; default: the user of this shell.
+    """
+    rules = _load(path)
+    failed = run_tests(rules).failed
+    if failed:
+        raise Failed(f"not published: test '{failed[0].name}' of {failed[0].rule}: {failed[0].problem}")
+    try:
+        count = publish_to(_connected(), [(rule, rule.text) for rule in rules], actor or getpass.getuser())
+    except RuntimeError as error:
+        raise Failed(str(error)) from error
+    if json:
+        say_json({"published": count, "versions": {rule.id: rule.version for rule in rules}})
+    else:
+        say(f"已发布 {count} 条规则 rules published")
+
+
+@app.command
+def diff(path: Path = PACKS, *, json: Json = False) -> None:
+    """与已发布的规则比较: what publishing these files would change in meaning.
+
+    Args:
+        path: A rule file or a folder of them; default: the starter packs.
+    """
+    from fengsui.cli.rules_live import published
+
+    rules = {rule.id: rule for rule in _load(path)}
+    live = published(_connected())
+    added = [key for key in rules if key not in live]
+    absent = sorted(key for key in live if key not in rules)
+    changed = {
+        key: _changes(rules[key], live[key].text)
+        for key in rules
+        if key in live and live[key].version != rules[key].version
+    }
+    if json:
+        say_json({"added": added, "absent": absent, "changed": changed})
+        return
+    for key in added:
+        say(f"+ {key}  新增 new")
+    for key, changes in changed.items():
+        say(f"~ {key}")
+        for name, (before, after) in changes.items():
+            say(f"    {name}: {before} -> {after}")
+    for key in absent:
+        say(f"  {key}  已发布,此处没有 published, not here")
+    say(f"{len(added)} 新增 new, {len(changed)} 变更 changed, {len(absent)} 此处没有 not here")
+
+
+def _connected() -> Settings:
+    settings = with_run(load())
+    if not settings.kafka:
+        raise Wrong("no engine runs here: start `fengsui up`, or set FENGSUI_KAFKA")
+    return settings
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise Wrong(f"no such file or folder: {path}")
+    if path.is_dir() and not any(path.rglob("*.yaml")):
+        raise Wrong(f"no rule files (*.yaml) in {path}")
+    return path
+
+
+def _load(path: Path) -> list[Rule]:
+    try:
+        return load_packs(_existing(path))
+    except RuleError as error:
+        raise Wrong(str(error)) from error
+
+
+def _find(name: str, path: Path) -> Rule:
+    if name.endswith((".yaml", ".yml")):
+        return _load(Path(name))[0]
+    found = [rule for rule in _load(path) if rule.id == name]
+    if not found:
+        raise Wrong(f"no rule '{name[:80]}' in {path}")
+    return found[0]
+
+
+def _changes(rule: Rule, before: str) -> dict[str, tuple[Any, Any]]:
+    """Which parts of the meaning differ: name -> (published, here)."""
+    try:
+        old = parse_rule(before, f"published {rule.id}").meaning()
+    except RuleError as error:
+        return {"published": (str(error), "readable")}
+    new = rule.meaning()
+    return {name: (old[name], new[name]) for name in new if old[name] != new[name]}
+
+
+def _error(error: RuleError) -> dict[str, Any]:
+    return {"path": error.path, "line": error.line, "column": error.column, "message": error.message}
+
+
+def _summary(report: Report) -> dict[str, Any]:
+    failed = len(report.failed)
+    passed = len(report.outcomes) - failed
+    return {
+        "rules": report.rules,
+        "sectors": report.sectors,
+        "passed": passed,
+        "failed": failed,
+        "seconds": round(report.seconds, 3),
+    }
+
+
+def _failure(outcome: Any) -> dict[str, Any]:
+    names = ("rule", "path", "line", "name", "problem")
+    return {name: getattr(outcome, name) for name in names}
+
+
+def _row(rule: Rule) -> dict[str, Any]:
+    row = {"id": rule.id, "version": rule.version, "title": rule.title, "sector": rule.sector, "status": rule.status}
+    severities = [colour for colour, _ in rule.severity]
+    return row | {"on": rule.on, "severity": severities, "department": rule.department, "tests": len(rule.tests)}
