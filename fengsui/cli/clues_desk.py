@@ -13,6 +13,7 @@ import msgspec
 from connectors.view import DeskClient, NoAnswer, ViewReader, command
 from fengsui.cli import clues_text as text
 from fengsui.cli.common import Failed, Wrong, say, say_json
+from fengsui.logs import configure
 from fengsui.runfile import with_run
 from fengsui.settings import Settings, SettingsError, load
 from streams.desk import arguments_of, mask_person, parse_command
@@ -116,10 +117,13 @@ def end_of(given: str, zone: str) -> int:
 
 
 def settings_of() -> Settings:
+    """Addresses of the engine that runs here, or as set. Raises Wrong."""
     try:
         settings = with_run(load())
     except SettingsError as error:
         raise Wrong(str(error)) from error
+    quiet = {} if "log_level" in settings.model_fields_set else {"log_level": "error"}
+    configure(settings.model_copy(update=quiet))  # what is worth a line is told by the exit
     if not settings.kafka:
         raise Wrong("no engine runs here: start `fengsui up`, or set FENGSUI_KAFKA")
     return settings

@@ -32,7 +32,13 @@ class DispatchLoop:
             }
         )
         self._producer = Producer(
-            {**client, "transactional.id": f"{self._prefix}desk", "partitioner": "murmur2_random", "linger.ms": 1}
+            {
+                **client,
+                "transactional.id": f"{self._prefix}desk",
+                "partitioner": "murmur2_random",
+                "linger.ms": 1,
+                "log_level": 0,
+            }
         )
         self._partitions = settings.partitions
         self._desks = [Desk(Workdays()) for _ in range(settings.partitions)]
