@@ -15,7 +15,7 @@ import structlog
 from models.contract import BadSnapshot
 from models.panel import Panel
 from models.serving import load
-from rules.judge import Judge
+from rules import Judge
 from streams import metrics
 from streams.chunk import Chunk
 from streams.intake import Intake

@@ -10,7 +10,7 @@ from itertools import groupby
 import polars as pl
 
 from models.learner import Learner
-from rules.judge import Judge
+from rules import Judge
 from streams import metrics
 from streams.chunk import Chunk
 from streams.detect import ClueCounts, count_judge, joined, part_of

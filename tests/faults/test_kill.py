@@ -12,8 +12,7 @@ import pytest
 
 from connectors.archive.reading import Reader, ranges
 from fengsui.settings import Settings
-from rules import parse_rule
-from rules.judge import Judge
+from rules import Judge, parse_rule
 from tests.acceptance.house import House, open_house, reading, wait_until
 from tests.acceptance.rules import HOT, MANY
 from topics.columns import decode_chunk
