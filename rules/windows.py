@@ -106,6 +106,11 @@ class WindowStore:
         """Keys held."""
         return self._keys.live
 
+    @property
+    def texts_held(self) -> int:
+        """Different texts held, as values."""
+        return self._text.live if self._text is not None else 0
+
     def update(self, batch: Batch) -> Answers:
         """Take n rows; answer those asked for."""
         n = batch.ts.size

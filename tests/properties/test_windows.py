@@ -1,0 +1,224 @@
+"""Laws of the window store: equal to a plain reference on any stream, however batches are split, across any restart."""
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rules import kernel
+from rules.windows import Batch, WindowStore
+from tests.properties.window_reference import DAY, Reference
+
+MINUTE = 60_000
+WITHINS = [5 * MINUTE, 60 * MINUTE]
+LATENESS = 20 * MINUTE
+STATS = {
+    "count": kernel.COUNT,
+    "sum": kernel.SUM,
+    "min": kernel.MIN,
+    "max": kernel.MAX,
+    "distinct": kernel.DISTINCT,
+    "last": kernel.LAST,
+    "rate": kernel.RATE,
+}
+Row = dict[str, Any]
+
+
+@st.composite
+def streams(draw: st.DrawFn, text: bool = False) -> list[Row]:
+    """Rows of a few keys with steps forward, jumps, repeats of a time, late and much too late ones, and idle days."""
+    numbers = st.sampled_from([0.0, -0.0, 1.0, 2.5, -7.25, 1e17, -1e17, 1e-9])
+    words = st.sampled_from(["", "a", "鼠", "no_mask", "b" * 40])
+    step = st.one_of(
+        st.integers(0, 3 * MINUTE),
+        st.integers(-30 * MINUTE, 0),
+        st.integers(-3 * 60 * MINUTE, 3 * 60 * MINUTE),
+        st.just(0),
+    )
+    rows: list[Row] = []
+    now, clock = 1_700_000_000_000, 1_700_000_000_000
+    for _ in range(draw(st.integers(0, 60))):
+        clock += draw(st.sampled_from([0, 1000, MINUTE, 60 * MINUTE, DAY, 3 * DAY])) if draw(st.booleans()) else 0
+        shift = draw(step)
+        now = max(now, now + shift)
+        rows.append(
+            {
+                "key": draw(st.sampled_from(["a", "b", "", None, "烽燧" * 5])),
+                "ts": now + min(shift, 0),
+                "clock": clock,
+                "prompt": draw(st.integers(0, 5)) > 0,
+                "value": draw(st.one_of(st.none(), words if text else numbers)),
+                "insert": draw(st.integers(0, 4)) > 0,
+                "ask": draw(st.integers(0, 4)) > 0,
+            }
+        )
+    return rows
+
+
+def batch(rows: list[Row], text: bool) -> Batch:
+    """The rows as the store takes them."""
+
+    def bools(name: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        return np.array([row[name] for row in rows], np.bool_)
+
+    return Batch(
+        pl.Series([row["key"] for row in rows], dtype=pl.String),
+        np.array([row["ts"] for row in rows], np.int64),
+        np.array([row["clock"] for row in rows], np.int64),
+        bools("prompt"),
+        pl.Series([row["value"] for row in rows], dtype=pl.String if text else pl.Float64),
+        bools("insert"),
+        bools("ask"),
+    )
+
+
+def answers(store: WindowStore, rows: list[Row], text: bool = False) -> list[Any]:
+    """What the store says, row by row, in the reference's words."""
+    given_ = store.update(batch(rows, text))
+    again = {int(row): i for i, row in enumerate(given_.again_row)}
+    said: list[Any] = []
+    for i, row in enumerate(rows):
+        if not row["ask"] or row["key"] is None:
+            said.append("nothing")
+        elif given_.refused[i]:
+            said.append(None)
+        else:
+            second = words(store, given_.again[again[i]], text) if i in again else None
+            said.append((words(store, given_.own[i], text), second))
+    return said
+
+
+def words(store: WindowStore, table: np.ndarray[Any, np.dtype[np.float64]], text: bool) -> dict[int, Any]:
+    """One answer as a dict a window."""
+    found = {}
+    for w, within in enumerate(store.withins):
+        stats = {name: None if math.isnan(table[w, s]) else float(table[w, s]) for name, s in STATS.items()}
+        if text:
+            last = store.texts(table[w : w + 1, kernel.LAST]).item()
+            stats = {name: stats[name] for name in ("count", "distinct")} | {"last": last}
+        found[within] = stats
+    return found
+
+
+def expected(reference: Reference, rows: list[Row], text: bool = False) -> list[Any]:
+    """What the reference says."""
+    said: list[Any] = []
+    for row in rows:
+        if row["key"] is None:
+            said.append("nothing")
+            continue
+        insert = row["insert"] and row["value"] is not None
+        found = reference.take(row["key"], row["ts"], row["clock"], row["prompt"], row["value"], insert)
+        if not row["ask"]:
+            said.append("nothing")
+        elif found is None:
+            said.append(None)
+        else:
+            said.append(tuple(trimmed(answer, text) if answer else answer for answer in found))
+    return said
+
+
+def trimmed(answer: dict[int, Any], text: bool) -> dict[int, Any]:
+    """Only what the store can say of texts."""
+    if not text:
+        return answer
+    return {w: {name: stats[name] for name in ("count", "distinct", "last")} for w, stats in answer.items()}
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Equal, sums and rates up to rounding."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    if isinstance(one, tuple):
+        return isinstance(other, tuple) and len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-6)
+    return bool(one == other)
+
+
+def new_store(text: bool = False) -> WindowStore:
+    return WindowStore(WITHINS, LATENESS, distinct=True, text=text)
+
+
+@pytest.mark.parametrize("text", [False, True])
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_equals_the_reference(text: bool, data: st.DataObject) -> None:
+    """On any stream the store answers as brute force does: own time, second judgement, refusals, NULLs, idle keys."""
+    rows = data.draw(streams(text))
+    said = answers(new_store(text), rows, text)
+    wanted = expected(Reference(WITHINS, LATENESS), rows, text)
+    for i, (got, want) in enumerate(zip(said, wanted, strict=True)):
+        assert alike(got, want), (i, got, want)
+
+
+@pytest.mark.parametrize("text", [False, True])
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_splits_and_restarts_change_nothing(text: bool, data: st.DataObject) -> None:
+    """Cutting the stream into batches anywhere, with a snapshot and restore at any cut, leaves every answer as it was."""
+    rows = data.draw(streams(text))
+    whole = answers(new_store(text), rows, text)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=5)))
+    store, parts = new_store(text), []
+    for first, last in pairwise([0, *cuts, len(rows)]):
+        if data.draw(st.booleans()):
+            state = store.snapshot()
+            assert all(array.dtype != object for array in state.values())
+            store = new_store(text)
+            store.restore(state)
+        parts += answers(store, rows[first:last], text)
+    assert parts == whole
+
+
+def test_a_hot_key_equals_the_reference() -> None:
+    """One key with 3,000 rows, a fifth of them late, among 300 quiet keys: growth, shifts and expiry keep every answer."""
+    rng = np.random.default_rng(5)
+    rows: list[Row] = []
+    for i in range(4_000):
+        hot = rng.random() < 0.75
+        ts = 1_700_000_000_000 + i * 4_000 - (int(rng.integers(0, 15 * MINUTE)) if rng.random() < 0.2 else 0)
+        key = "hot" if hot else f"k{rng.integers(300)}"
+        value = float(rng.integers(50))
+        rows.append(
+            {"key": key, "ts": ts, "clock": ts, "prompt": True, "value": value, "insert": True, "ask": i % 7 == 0}
+        )
+    clock = np.maximum.accumulate([row["clock"] for row in rows]).tolist()
+    rows = [row | {"clock": now} for row, now in zip(rows, clock, strict=True)]
+    said = answers(new_store(), rows)
+    wanted = expected(Reference(WITHINS, LATENESS), rows)
+    assert all(alike(got, want) for got, want in zip(said, wanted, strict=True))
+
+
+def test_idle_keys_are_freed() -> None:
+    """Keys that get nothing any more leave memory; a key that lives on keeps its rows."""
+    store = new_store()
+    for day in range(6):
+        keys = [f"{day}-{i}" for i in range(5_000)] + ["steady"]
+        now = 1_700_000_000_000 + day * DAY
+        rows = [
+            {"key": k, "ts": now, "clock": now, "prompt": True, "value": 1.0, "insert": True, "ask": False}
+            for k in keys
+        ]
+        for first in range(0, len(rows), 500):
+            answers(store, rows[first : first + 500])
+    assert store.keys <= 3 * 5_001
+    assert store.rows == store.keys
+
+
+def test_texts_nobody_holds_are_freed() -> None:
+    """A store of texts forgets the texts of expired rows."""
+    store = WindowStore([MINUTE], 0, text=True)
+    for i in range(40):
+        now = 1_700_000_000_000 + i * 10 * MINUTE
+        rows: list[Row] = [
+            {"key": "k", "ts": now, "clock": now, "prompt": True, "value": f"{i}-{n}", "insert": True, "ask": False}
+            for n in range(1_000)
+        ]
+        answers(store, rows, text=True)
+    assert store.texts_held < 12_000
