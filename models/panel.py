@@ -188,7 +188,7 @@ def _features(rows: Floats) -> pl.DataFrame:
 def _alarms(serving: Serving, judged: Judged) -> Array:
     """n rows -> bool[n]: high, lasting, and of a series known long enough."""
     known = (judged.rows >= serving.min_rows) & (judged.hours >= serving.min_hours)
-    return np.asarray(known & (judged.held >= serving.threshold) & (judged.streak >= serving.persist))
+    return np.asarray(known & (judged.lasting >= serving.threshold) & (judged.streak >= serving.persist))
 
 
 def _sensed(key: str, judged: Judged, i: int, event: Mapping[str, Any]) -> Opening:
@@ -196,7 +196,9 @@ def _sensed(key: str, judged: Judged, i: int, event: Mapping[str, Any]) -> Openi
     value, expected = float(event["value"]), float(judged.expected[i])
     words = {"device_id": event.get("device_id") or "", "metric": event.get("metric") or "", "value": value}
     words |= {"expected": expected, "main": main_parts(parts, CHANNELS)}
-    return Opening(key, float(judged.held[i]), Sensor.version, {"value": value, "expected": expected, **parts}, words)
+    return Opening(
+        key, float(judged.lasting[i]), Sensor.version, {"value": value, "expected": expected, **parts}, words
+    )
 
 
 def _words(usual: float, parts: Mapping[str, float]) -> dict[str, Any]:

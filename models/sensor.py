@@ -3,7 +3,7 @@
 A series is one subject, device and metric. A row's surprise in each channel is the share of this series' own past that
 went as far (`sensor_kernel`), summed over channels and measured against the highest sums of earlier stretches of 100 rows.
 Score = 1 - exp(-evidence / 3): evidence e means "in 10**-e of its own past stretches", carried on as an exponential tail.
-Cost: about 0.6 us a row and 700 bytes a series.
+Cost: about 1 us a row, 2 us with the keys, and 1.3 KB a series.
 """
 
 from collections.abc import Mapping
@@ -22,6 +22,7 @@ from models.outcomes import column
 KEY: Final = ("subject", "device_id", "metric")
 CHANNELS: Final = {"level": "偏离长期水平", "season": "偏离同时段常态", "trend": "短期趋势", "mix": "数值分布变化"}
 SCALE: Final = 3.0
+USUAL: Final = 3.0  # a trend of up to three times its usual size is nothing
 MOST_SERIES: Final = 1_000_000
 MOST: Final = 1e15  # larger readings count as this: sums of them must stay exact enough
 
@@ -39,7 +40,8 @@ _SHAPES: Final = {  # state array -> dtype, shape of one series
 @dataclass(frozen=True, slots=True)
 class Judged:
     """n rows: score in [0, 1]; contributions f8[n, 4] by channel, which sum to it; expected value; rows and hours seen before;
-    `held`: highest score of the last 100 rows; `streak`: rows in a row outside their season on the same side."""
+    `lasting`: in [0, 1], how far the short trend is from the season, 0.9 at ten times its usual size; `streak`: rows in a row
+    outside their season on the same side."""
 
     code: Codes
     score: Floats
@@ -47,24 +49,23 @@ class Judged:
     expected: Floats
     rows: Floats
     hours: Floats
-    held: Floats
+    lasting: Floats
     streak: Floats
 
 
 @numba.njit(cache=True)
 def _rows(code: Array, at: Array, x: Array, state: tuple[Array, ...], out: Array) -> None:
-    """`out` f8[n, 10]: evidence, four channels, expected, rows and hours seen before, held evidence, streak."""
+    """`out` f8[n, 10]: evidence, four channels, expected, size of the trend, rows and hours seen before, streak."""
     scalars, profile, visits, mix, tails, totals, peaks = state
     for i in range(code.size):
         k = code[i]
         if k < 0 or not np.isfinite(x[i]):
             continue
         s = scalars[k]
-        out[i, 6] = s[kernel.N]
-        out[i, 7] = (s[kernel.LAST_AT] - s[kernel.FIRST_AT]) / kernel.HOUR_MS
-        kernel.surprise(s, profile[k], visits[k], mix[k], tails[k], at[i], x[i], out[i, 1:6])
+        out[i, 7] = s[kernel.N]
+        out[i, 8] = (s[kernel.LAST_AT] - s[kernel.FIRST_AT]) / kernel.HOUR_MS
+        kernel.surprise(s, profile[k], visits[k], mix[k], tails[k], at[i], x[i], out[i, 1:7])
         out[i, 0] = kernel.judge(totals[k], peaks[k], out[i, 1:5].sum())
-        out[i, 8] = peaks[k, 1 : 1 + kernel.SLOTS].max()
         out[i, 9] = abs(s[kernel.STREAK])
 
 
@@ -103,10 +104,10 @@ class Sensor(Model):
         value = np.clip(np.where(np.isfinite(raw), raw, np.nan), -MOST, MOST)
         out = np.zeros((len(x), 10))
         _rows(code, at, value, tuple(self._state[name] for name in _SHAPES), out)
-        score, held = 1.0 - np.exp(-out[:, 0] / SCALE), 1.0 - np.exp(-out[:, 8] / SCALE)
+        score = 1.0 - np.exp(-out[:, 0] / SCALE)
+        lasting = 1.0 - np.exp(-np.maximum(out[:, 6] - USUAL, 0.0) / SCALE)
         shares = out[:, 1:5] / np.maximum(out[:, 1:5].sum(1, keepdims=True), 1e-12)
-        expected, rows, hours = out[:, 5:8].T
-        return Judged(code, score, shares * score[:, None], expected, rows, hours, held, out[:, 9])
+        return Judged(code, score, shares * score[:, None], out[:, 5], out[:, 7], out[:, 8], lasting, out[:, 9])
 
     def score_many(self, x: pl.DataFrame) -> Floats:
         """Scores of n rows, each from the earlier rows of its series and itself."""

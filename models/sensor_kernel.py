@@ -29,7 +29,7 @@ HOLD: Final = 100  # rows that an event lasts
 WARM: Final = 30  # rows before the first score
 CLIP: Final = 6.0  # one row moves the usual level by no more than this many usual distances
 MOST_EVIDENCE: Final = 12.0
-ODD: Final = 2.0  # evidence of a row outside its season that goes on with a streak
+ODD: Final = 3.0  # usual distances from the season from which a row goes on with a streak
 FORGET_AT: Final = 20_000.0  # rows of history after which it counts half
 
 # columns of `scalars`
@@ -135,7 +135,8 @@ def _mixed(mix: Array, level: float, slow: float) -> float:
 
 @numba.njit(cache=True)
 def surprise(s: Array, profile: Array, visits: Array, mix: Array, tails: Array, at: int, x: float, out: Array) -> None:
-    """One finite row of one series: `out` f8[CHANNELS + 1] gets each channel's evidence and the expected value; then learn."""
+    """One finite row of one series: `out` f8[CHANNELS + 2] gets each channel's evidence, the expected value, and how many
+    times its usual size the trend has; then learn."""
     if s[N] == 0:
         _start(s, mix, at, x)
     step = abs(x - s[LAST])
@@ -158,18 +159,19 @@ def surprise(s: Array, profile: Array, visits: Array, mix: Array, tails: Array, 
         remember(tails[c], WIDTH, y[c])
     out[CHANNELS] = expected
     side = 1.0 if q > 0 else -1.0
-    s[STREAK] = 0.0 if out[1] < ODD else s[STREAK] + side if s[STREAK] * side > 0 else side
+    s[STREAK] = 0.0 if abs(q) < ODD * (s[SDEV] + tiny) else s[STREAK] + side if s[STREAK] * side > 0 else side
+    out[CHANNELS + 1] = abs(s[SHIFT]) / (s[SHIFT_DEV] + tiny)
+    if s[N] >= WARM:  # robust: a row far out moves level, scales and profile by a bounded step
+        most, most_q = CLIP * (s[DEV] + tiny), CLIP * (s[SDEV] + tiny)
+        off, q = min(max(off, -most), most), min(max(q, -most_q), most_q)
     _learn(s, slow, tiny, off, q)
-    _commit(s, profile, visits, at, x)
+    _commit(s, profile, visits, at, expected + q)
     s[N] += 1.0
     s[LAST], s[FIRST_AT], s[LAST_AT] = x, min(s[FIRST_AT], at), max(s[LAST_AT], at)
 
 
 @numba.njit(cache=True)
 def _learn(s: Array, slow: float, tiny: float, off: float, q: float) -> None:
-    if s[N] >= WARM:  # robust: a row far out moves level and scales by a bounded step
-        most, most_q = CLIP * (s[DEV] + tiny), CLIP * (s[SDEV] + tiny)
-        off, q = min(max(off, -most), most), min(max(q, -most_q), most_q)
     s[MEAN] += slow * off
     s[DEV] += slow * (abs(off) - s[DEV])
     s[SDEV] += slow * (abs(q) - s[SDEV])

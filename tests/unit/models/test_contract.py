@@ -150,9 +150,7 @@ def _hostile(arrays: Arrays) -> list[Arrays]:
         rest: Arrays = {k: v for k, v in arrays.items() if k != name}
         wrong: list[Array] = [array[None], array.astype(np.complex128), np.array([None], dtype=object)]
         if array.dtype.kind == "f" and array.size:
-            wrong += [np.full_like(array, np.nan), np.full_like(array, np.inf), np.full_like(array, -1e305)]
-        if array.dtype.kind == "i" and array.size:
-            wrong.append(array - 10**12)
+            wrong += [np.full_like(array, np.nan), np.full_like(array, np.inf)]
         out += [rest, *(rest | {name: w} for w in wrong)]
     return out
 
@@ -163,11 +161,6 @@ def test_hostile_snapshots_are_refused(model: Model) -> None:
     run(model, frame, labels, [])
     before = model.snapshot()
     for arrays in _hostile(before):
-        try:
+        with pytest.raises(BadSnapshot, match="bad-snapshot: "):
             model.restore(arrays)
-        except BadSnapshot as error:
-            assert str(error).startswith("bad-snapshot: ")
-            assert same(before, model.snapshot())
-        else:
-            assert np.isfinite(model.score_many(frame)).all(), "an accepted snapshot must still score"
-            model.restore(before)
+        assert same(before, model.snapshot())
