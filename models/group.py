@@ -20,7 +20,7 @@ from models.contract import Array, Floats
 from models.sensor import MOST, SCALE, Sensor
 
 SLOW, SMOOTH = 1 / 1000, 1 / 10
-WARM: Final = 300  # rows before the first score
+WARM: Final = 100  # rows before the first score
 CLIP: Final = 6.0  # a row counts in mean and covariance as if no further out than this, in standard deviations
 RIDGE: Final = 0.05  # part of the variance added on the diagonal: sensors of one group are often nearly the same
 

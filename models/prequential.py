@@ -133,8 +133,8 @@ class History:
         for name, shares in self._shares.items():
             own = shares.share(self._codes[name][rows], day, overall, PRIOR)
             columns[f"_share_{name}"] = _logit(own) - _logit(np.array([overall]))
-        own = [self._own[name].gather(rows) for name in self._own.columns]
-        return pl.DataFrame([*own, *(pl.Series(name, values) for name, values in columns.items())])
+        fixed = [self._own[name].gather(rows) for name in self._own.columns]
+        return pl.DataFrame([*fixed, *(pl.Series(name, values) for name, values in columns.items())])
 
 
 def _is_code(head: pl.Series) -> bool:

@@ -153,7 +153,7 @@ def test_prequential_reads_nothing_ahead(seed: int, delay: float) -> None:
 
     def scores(frame: pl.DataFrame, label: pl.Series) -> list[float]:
         at = frame["day"] * DAY_MS
-        return prequential(table(frame, at, frame["who"], label, {"day", "who"}), delay).tolist()
+        return list(prequential(table(frame, at, frame["who"], label, {"day", "who"}), delay))
 
     before = (frame["day"] <= cutoff).to_numpy()
     unknown = frame["day"].to_numpy() + delay > cutoff
