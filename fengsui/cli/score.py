@@ -84,10 +84,8 @@ def prequential(
     _present(frame, [time, entity, label, *dropped])
     if delay < 0:
         raise Wrong(f"--delay is {delay:g}, less than no time at all")
-    who = frame[entity].cast(pl.String)
-    who = who.zip_with(who.is_not_null(), pl.Series([f"\0{i}" for i in range(len(who))], dtype=pl.String))
     bad = _labels(frame[label])
-    data = table(frame, _times(frame[time]), who, bad, {time, entity, label, *dropped})
+    data = table(frame, _times(frame[time]), _entities(frame[entity]), bad, {time, entity, label, *dropped})
     scores = run(data, delay, make(model))
     _write(frame, scores, out)
     area = auc(data.label, scores)
@@ -161,6 +159,12 @@ def _numbers(column: pl.Series) -> pl.Series:
     if len(numbers) and numbers.null_count() == len(numbers):
         raise Wrong(f"column {column.name} has no numbers")
     return numbers
+
+
+def _entities(column: pl.Series) -> pl.Series:
+    """Whom each row is about; a row that does not say is about somebody of its own."""
+    nobody = pl.Series([f"\0{i}" for i in range(len(column))], dtype=pl.String)
+    return column.cast(pl.String).zip_with(column.is_not_null(), nobody)
 
 
 def _labels(column: pl.Series) -> pl.Series:
