@@ -57,7 +57,7 @@ class Value:
     def string(self) -> str:
         """The text of a scalar that is neither null nor blank."""
         if self.shape != "scalar" or self.text is None or not self.text.strip():
-            self.fail("a text is needed here")
+            self.fail("a text is needed here" + ("; put it in quotes" if self.shape != "scalar" else ""))
         return self.text.strip()
 
     def many(self) -> tuple["Value", ...]:

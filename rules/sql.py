@@ -100,8 +100,7 @@ def parse(text: str, types: Mapping[str, Type], want: Type = "bool") -> Node:
             raise SqlError("write one condition")
         node = _Reader(types).read(statements[0], 0)
     except SqlglotError as error:
-        hint = " (full-width punctuation outside quotes?)" if any(c in text for c in _FULL_WIDTH) else ""
-        raise SqlError(f"cannot be read as SQL{hint}: {str(error).splitlines()[0]}") from error
+        raise SqlError(f"cannot be read as SQL: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
         raise SqlError("nested too deeply") from error
     if node.type != want:
@@ -124,6 +123,8 @@ def _guard(text: str) -> None:
     for token in tokens:
         if token.comments:
             raise SqlError("comments are not allowed inside a condition", token.start)
+        if token.token_type is not TokenType.STRING and any(c in token.text for c in _FULL_WIDTH):
+            raise SqlError("full-width punctuation outside quotes", token.start)
         if token.token_type is TokenType.SEMICOLON:
             raise SqlError("write one condition, without ';'", token.start)
         depth += (token.token_type is TokenType.L_PAREN) - (token.token_type is TokenType.R_PAREN)

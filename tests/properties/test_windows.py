@@ -38,7 +38,7 @@ def streams(draw: st.DrawFn, text: bool = False) -> list[Row]:
         st.integers(0, 3 * MINUTE),
         st.integers(-30 * MINUTE, 0),
         st.integers(-3 * 60 * MINUTE, 3 * 60 * MINUTE),
-        st.just(0),
+        st.sampled_from([0, -5 * MINUTE, -60 * MINUTE, -80 * MINUTE, 5 * MINUTE]),  # exactly the edges
     )
     rows: list[Row] = []
     now, clock = 1_700_000_000_000, 1_700_000_000_000
