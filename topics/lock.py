@@ -1,7 +1,7 @@
 """The lock of published schemas: id -> name and hash. A schema that has been written with may never change or go away.
 
->>> sorted(locked())[:2]
-['10001', '1001']
+>>> locked()["1001"]["name"]
+'Inspection'
 """
 
 import hashlib

@@ -1,5 +1,6 @@
 """Reading whole topics once, read-committed, up to ends that were recorded first."""
 
+import operator
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ _spec: Any = kafka_admin.OffsetSpec  # type: ignore[attr-defined]  # the library
 _TIMEOUT: Final = 30.0
 _POLL: Final = 0.2
 _FETCH: Final = 10_000
+UNREADABLE: Final = "unreadable-header"  # stands for headers of which one has a name that is not UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,16 @@ def record_of(message: Any) -> Record:
     return Record(message.offset(), message.timestamp()[1], message.key(), message.value(), _headers(message))
 
 
+# Called so that the interpreter checks the outcome: with a name that is not UTF-8 the library returns a broken list *and* an
+# error, and a plain call in a hot loop takes the list (whose holes crash whoever looks into it) and meets the error later.
+_ask_headers: Final = operator.methodcaller("headers")
+
+
 def _headers(message: Any) -> list[tuple[str, bytes | None]] | None:
+    """The headers; where one has a name that is not UTF-8 none can be had, but the record must not stop the reader."""
     try:
-        headers: list[tuple[str, bytes | None]] | None = message.headers()
-    except UnicodeDecodeError as error:  # the client cannot show them; the record itself must not be lost
-        return [("undecodable-header", error.object)]
+        headers: list[tuple[str, bytes | None]] | None = _ask_headers(message)
+    except SystemError as error:
+        cause = error.__cause__
+        return [(UNREADABLE, cause.object if isinstance(cause, UnicodeDecodeError) else b"")]
     return headers

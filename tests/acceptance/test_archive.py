@@ -1,5 +1,6 @@
 """The archive on a real broker: every record once, whatever happens to archivers, disks, topics and transactions."""
 
+import os
 import random
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from prometheus_client import REGISTRY
 
 from connectors.archive.layout import positions, spans
+from connectors.archive.reading import UNREADABLE
 from connectors.archive.verify import Report, verify
 from fengsui.settings import Settings
 from streams.archive import Archiver
@@ -88,6 +90,43 @@ def test_what_kafka_holds_is_there_once_byte_for_byte(settings: Settings) -> Non
     again = check(settings, wait=0)
     assert again.ok
     assert again.records == 105
+
+
+def test_hostile_headers_stop_nobody(settings: Settings) -> None:
+    """A header name that is not UTF-8, and 10,000 headers: the records are archived and verified like any other."""
+    make_topics(settings, "events.iot", partitions=1)
+    name = settings.topic_prefix + "events.iot"
+    environment = {**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1"}  # its pure-Python form encodes what we give it
+    subprocess.run([sys.executable, "-c", _BAD_HEADER, settings.kafka, name], env=environment, check=True)
+    send(settings, "events.iot", [(b"k", b"v")], headers=[(f"h{i}", b"") for i in range(10_000)])
+    send(settings, "events.iot", [(b"k", b"v")] * 200)  # a reader that has run hot must survive it too
+    subprocess.run([sys.executable, "-c", _BAD_HEADER, settings.kafka, name], env=environment, check=True)
+    with archiving(settings):
+        report = check(settings)
+    assert report.ok, report.differences
+    assert report.records == 205
+    (span,) = spans(settings.archive_dir, "events.iot")
+    rows = pq.read_table(span.path(settings.archive_dir), partitioning=None).to_pylist()
+    assert [row["_value"] for row in rows] == [b"bad name", b"after", *[b"v"] * 201, b"bad name", b"after"]
+    assert rows[0]["_headers"] == rows[-2]["_headers"] == [{"key": UNREADABLE, "value": b"\xff\xfe"}]
+    assert len(rows[2]["_headers"]) == 10_000
+
+
+_BAD_HEADER = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+
+class Bad(str):
+    def encode(self, *_):
+        return bytes([255, 254])
+
+async def go(server, topic):
+    async with AIOKafkaProducer(bootstrap_servers=server) as producer:
+        await producer.send_and_wait(topic, b"bad name", headers=[(Bad("x"), b"1")])
+        await producer.send_and_wait(topic, b"after")
+
+asyncio.run(go(*sys.argv[1:]))
+"""
 
 
 def test_differences_are_found(settings: Settings) -> None:
