@@ -62,7 +62,8 @@ class Buffer:
 
     def ready(self, now: float) -> bool:
         """Whether there is something to write, and no wait after a failure."""
-        return bool(self.records) and now >= self._retry_at
+        waiting = 0 < self._retry_at - now <= self._backoff  # more than that: the clock was set back
+        return bool(self.records) and not waiting
 
     def due(self, flush: Flush, now: float) -> bool:
         """Whether it is time to write."""
