@@ -10,7 +10,7 @@ from connectors.archive.table import Record
 from streams import archive_metrics as metrics
 
 FIRST_BACKOFF: Final = 0.5
-ROW_BYTES: Final = 100  # what Python holds beside key and value
+ROW_BYTES: Final = 250  # what Python holds beside key and value
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ def verify(*, archive: Directory = None, wait: float = 0.0, json: Json = False) 
         raise Failed(f"Kafka does not answer: {error.args[0].str()}") from error
     except OSError as error:
         raise Wrong(f"{error.filename or settings.archive_dir}: {error.strerror}") from error
+    if not report.by_topic:
+        raise Wrong(f"no topic begins with {settings.topic_prefix!r} in this cluster: nothing to verify")
     if json:
         say_json(report.as_json())
     else:
@@ -80,8 +82,11 @@ def query(sql: str, *, archive: Directory = None, limit: int = 100, seconds: flo
 
     if limit < 1 or not 0 < seconds <= 3600:  # noqa: PLR2004 - an hour
         raise Wrong("--limit must be at least 1, --seconds between 0 and 3600")
+    root = _settings(archive).archive_dir
+    if not root.is_dir():
+        raise Wrong(f"no archive at {root}")
     try:
-        answer = ask(_settings(archive).archive_dir, sql, Limits(rows=limit, seconds=seconds))
+        answer = ask(root, sql, Limits(rows=limit, seconds=seconds))
     except SqlRefused as error:
         raise Wrong(str(error)) from error
     except QueryFailed as error:

@@ -320,6 +320,9 @@ def test_the_commands(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsy
     assert shell.run("archive", "query", "select 1; select 2")[0] == 2
     assert shell.run("archive", "query", "select nothing from events_iot")[0] == 1
     assert shell.run("archive", "verify", "--wait", "-1")[0] == 2
+    assert shell.run("archive", "query", "select 1", "--archive", str(settings.data_dir / "nowhere"))[0] == 2
+    monkeypatch.setenv("FENGSUI_TOPIC_PREFIX", "no.such.")
+    assert shell.run("archive", "verify")[0] == 2
 
 
 def made_again(settings: Settings, name: str) -> bool:
