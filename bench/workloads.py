@@ -7,8 +7,10 @@ import tempfile
 import uuid
 from pathlib import Path
 
+from confluent_kafka.admin import AdminClient, NewTopic
+
 from bench.contender import Result, result_of
-from bench.events import produce, thresholds
+from bench.events import PARTITIONS, produce, thresholds
 from connectors.admin import ensure_topics
 from fengsui.publishing import publish
 from fengsui.settings import Settings
@@ -61,6 +63,9 @@ class Stand:
         """Topics, rules, events; returns seconds."""
         client = self.settings.kafka_client()
         ensure_topics(client, self.settings.topic_prefix, self.settings.partitions, 1)
+        AdminClient(client).create_topics([NewTopic(f"{self.topic}.out", PARTITIONS, 1)])[f"{self.topic}.out"].result(
+            30
+        )
         publish(self.settings, rules(), "bench")
         return produce(client, self.topic, self.events)
 

@@ -8,6 +8,14 @@ import structlog
 from fengsui.settings import Settings
 
 
+def to_stderr() -> None:
+    """Before any settings are read: whatever is logged goes to stderr, stdout belongs to answers."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 def configure(settings: Settings) -> None:
     """Set up structlog and the libraries' loggers, once a process."""
     level = getattr(logging, settings.log_level.upper())

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 
+from models.warm import warm_up as warm_up_models
 from streams.seen import Seen
 from topics.keys import partitions_of
 
@@ -12,3 +13,4 @@ def warm_up() -> None:
     ids = pl.Series(["a", "b"])
     Seen().repeats(ids, np.array([1, 2], np.int64))
     partitions_of(ids, 4)
+    warm_up_models()

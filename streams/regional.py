@@ -9,7 +9,9 @@ from itertools import groupby
 
 import polars as pl
 
+from models.contract import discover
 from models.learner import Learner
+from models.linear import Linear
 from rules import Judge
 from streams import metrics
 from streams.chunk import Chunk
@@ -17,11 +19,13 @@ from streams.detect import ClueCounts, count_judge, joined, part_of
 from streams.rulebook import Rulebook
 from streams.snapshots import publish
 from streams.stage import Arrays, ControlRecord, Outbox
+from topics.codes import SECTORS
 from topics.columns import decode_chunk
 from topics.events import KINDS, Kind
 from topics.records import EXAMPLE
-from topics.wire import Refused, decode_body, writer_of
+from topics.wire import HEADER, Refused, decode_body, writer_of
 
+LEARNABLE = frozenset(name for name, model in discover().items() if issubclass(model, Linear))
 _KIND_OF = {kind.schema.number: kind for kind in KINDS.values()}
 
 
@@ -122,7 +126,10 @@ class Regional:
             value = chunk.values[row] or b""
             try:
                 schema, version = writer_of(value)
-                found.append(decode_body(schema, version, value[5:]))
+                example = decode_body(schema, version, value[HEADER.size :])
+                if example["model"] not in LEARNABLE or example["sector"] not in SECTORS:
+                    raise Refused("bad-type", f"no learner for {example['sector']}/{example['model']}")
+                found.append(example)
             except Refused as refused:
                 self._reject(chunk, row, refused, out)
         return found

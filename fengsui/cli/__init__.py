@@ -8,6 +8,7 @@ from cyclopts.exceptions import CycloptsError
 from fengsui import __version__
 from fengsui.cli.common import Failed, Wrong, leave
 from fengsui.embedded.supervise import ServiceError
+from fengsui.logs import to_stderr
 from fengsui.settings import SettingsError
 
 app = App(
@@ -38,6 +39,7 @@ for _name, _where in {
 
 def main(tokens: list[str] | None = None) -> None:
     """Run one command; exit 0, 1 (a check failed) or 2 (wrong use or bad input), never with a traceback."""
+    to_stderr()
     try:
         app(sys.argv[1:] if tokens is None else tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
