@@ -63,9 +63,9 @@ class Stand:
         """Topics, rules, events; returns seconds."""
         client = self.settings.kafka_client()
         ensure_topics(client, self.settings.topic_prefix, self.settings.partitions, 1)
-        AdminClient(client).create_topics([NewTopic(f"{self.topic}.out", PARTITIONS, 1)])[f"{self.topic}.out"].result(
-            30
-        )
+        admin = AdminClient({"bootstrap.servers": self.settings.kafka})
+        for created in admin.create_topics([NewTopic(f"{self.topic}.out", PARTITIONS, 1)]).values():
+            created.result(30)
         publish(self.settings, rules(), "bench")
         return produce(client, self.topic, self.events)
 
