@@ -7,7 +7,9 @@ import polars as pl
 
 Type = Literal["string", "long", "double", "boolean", "bytes"]
 
-POLARS: Final[dict[str, type[pl.DataType]]] = {
+PolarsType = type[pl.DataType]
+
+POLARS: Final[dict[str, PolarsType]] = {
     "string": pl.String,
     "long": pl.Int64,
     "double": pl.Float64,
@@ -41,7 +43,7 @@ class Field:
         return {"name": self.name, "type": ["null", self.type], "default": None, "doc": doc}
 
     @property
-    def dtype(self) -> type[pl.DataType]:
+    def dtype(self) -> PolarsType:
         """The polars type of the field's column."""
         return POLARS[self.type]
 

@@ -64,7 +64,7 @@ def _value(name: str, type_: type, value: Any) -> Any:
         value = int(value)
     if not isinstance(value, type_) or (isinstance(value, bool) and type_ is not bool):
         raise Refused("bad-type", f"{name}: {type(value).__name__}")
-    if type_ is int and not -(2**63) <= value < 2**63:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise Refused("bad-type", f"{name}: more than 64 bits")
     return value
 
