@@ -32,7 +32,7 @@ def read_case(value: Value, sector: str, on: tuple[str, ...]) -> Case:
     """One test. Raises RuleError."""
     keys = value.mapping(("name", "start", "events", "expect", "lists"), ("name", "events", "expect"))
     start = _start(keys.get("start"))
-    events = [event for item in keys["events"].items for event in _series(item, start, sector, on)]
+    events = [event for item in keys["events"].many() for event in _series(item, start, sector, on)]
     if not events:
         keys["events"].fail("a test needs at least one event")
     if len(events) > MAX_EVENTS:
@@ -45,7 +45,7 @@ def read_case(value: Value, sector: str, on: tuple[str, ...]) -> Case:
         keys["name"].string(),
         start,
         tuple(events),
-        tuple(sorted((_expected(item) for item in keys["expect"].items), key=lambda e: (e.at, e.severity))),
+        tuple(sorted((_expected(item) for item in keys["expect"].many()), key=lambda e: (e.at, e.severity))),
         tuple((name, frozenset(entries.strings())) for name, entries in lists.items()),
         value.line,
     )

@@ -28,7 +28,11 @@ def check(template: str, types: Mapping[str, Type]) -> frozenset[str]:
     if len(template) > MAX_TEMPLATE:
         raise ValueError(f"explain is longer than {MAX_TEMPLATE} characters")
     names = set()
-    for _, name, spec, conversion in string.Formatter().parse(template):
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"explain: {error}; write {{{{ or }}}} for a brace itself") from error
+    for _, name, spec, conversion in parts:
         if name is None:
             continue
         if not _NAME.fullmatch(name) or conversion:

@@ -46,13 +46,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Events with their features. `rows`: index in the batch; per store, which of them it refused (`turn` 0) or judges again
-    (`turn` 1) and at which time."""
+    """Events with their features. `rows`: index in the batch. Per store: which events it refused, and (in `turn` 1) which are
+    late for it and judged again, at which time."""
 
     frame: pl.DataFrame
     rows: Ints
     turn: int
-    flagged: Mapping[str, Bools]
+    refused: Mapping[str, Bools]
+    late: Mapping[str, Bools]
     at: Mapping[str, Ints]
 
 
@@ -88,13 +89,13 @@ def own_view(
         part = parts.get(spec.name)
         flags, table = np.zeros(rows.size, np.bool_), _nothing(rows.size, stores[spec.name])
         if part is not None:
-            hit = np.flatnonzero(part.asked & part.answers.known)
+            hit = np.flatnonzero(part.asked & part.answers.known & ~part.answers.refused)
             table[place[part.rows[hit]]] = part.answers.own[hit]
             flags[place[part.rows[part.asked]]] = part.answers.refused[part.asked]
         columns += _columns(spec, stores[spec.name], table)
         refused[spec.name] = flags
     frame = events.frame[rows].with_columns(columns)
-    return View(frame, rows, 0, refused, {})
+    return View(frame, rows, 0, refused, {}, {})
 
 
 def again_view(
@@ -105,7 +106,8 @@ def again_view(
     if not late:
         return None
     rows = np.unique(np.concatenate(late))
-    frame = own.frame[np.searchsorted(own.rows, rows)]
+    origin = np.searchsorted(own.rows, rows)
+    frame = own.frame[origin]
     columns, flagged, at = [], {}, {}
     for spec in specs:
         part = parts.get(spec.name)
@@ -119,7 +121,8 @@ def again_view(
             mask = pl.Series(flags)
             columns += [pl.Series(c.name, c.zip_with(mask, frame[c.name])) for c in fresh]
         flagged[spec.name], at[spec.name] = flags, times
-    return View(frame.with_columns(columns), rows, 1, flagged, at)
+    refused = {name: flags[origin] for name, flags in own.refused.items()}
+    return View(frame.with_columns(columns), rows, 1, refused, flagged, at)
 
 
 def _nothing(n: int, store: WindowStore) -> Floats:

@@ -71,7 +71,7 @@ def parse_rule(text: str, path: str) -> Rule:
     """The rule of a text; `path` is what errors call it. Raises RuleError."""
     top = compose(text, path)
     keys = top.mapping(KEYS, _REQUIRED)
-    on = tuple(_code(item, KINDS, "kind") for item in keys["on"].many())
+    on = _kinds(keys["on"])
     sector = _code(keys["sector"], SECTORS, "sector")
     features = _features(keys.get("features"))
     types = {**COLUMNS, **{f.name: f.type for f in features}}
@@ -99,7 +99,7 @@ def parse_rule(text: str, path: str) -> Rule:
         source=_optional(keys, "source"),
         false_positives=keys["false_positives"].strings() if "false_positives" in keys else (),
         runbook=_optional(keys, "runbook"),
-        tests=tuple(read_case(item, sector, on) for item in keys["tests"].items) if "tests" in keys else (),
+        tests=tuple(read_case(item, sector, on) for item in keys["tests"].many()) if "tests" in keys else (),
         path=path,
         text=text,
     )
@@ -107,6 +107,15 @@ def parse_rule(text: str, path: str) -> Rule:
 
 def _optional(keys: Mapping[str, Value], name: str) -> str:
     return keys[name].string() if name in keys else ""
+
+
+def _kinds(value: Value) -> tuple[str, ...]:
+    kinds = tuple(_code(item, KINDS, "kind") for item in value.many())
+    if not kinds:
+        value.fail("on needs at least one kind of event")
+    if len(set(kinds)) < len(kinds):
+        value.fail("a kind stands here twice")
+    return kinds
 
 
 def _id(value: Value) -> str:

@@ -46,7 +46,7 @@ class _Due(NamedTuple):
 
 def mask(series: pl.Series) -> Bools:
     """True where the condition is true; NULL is not."""
-    return series.fill_null(False).to_numpy()
+    return series.fill_null(False).to_numpy(writable=True)
 
 
 def fired(judged: Judged, frame: pl.DataFrame, rows: Ints, at: Ints, turn: int) -> Firing:
@@ -66,8 +66,10 @@ def fired_in_views(rules: Sequence[Judged], views: Sequence[View], ts: Ints) -> 
         whens = view.frame.select(pl.col("_ts"), *(j.when.alias(f"when{j.order}") for j in rules))
         for judged in rules:
             hit = mask(whens[f"when{judged.order}"])
-            flagged = np.logical_or.reduce([view.flagged[store] for store in judged.stores])
-            kept = np.flatnonzero(hit & (flagged if view.turn else ~flagged))
+            hit &= ~np.logical_or.reduce([view.refused[store] for store in judged.stores])
+            if view.turn:
+                hit &= np.logical_or.reduce([view.late[store] for store in judged.stores])
+            kept = np.flatnonzero(hit)
             if kept.size:
                 at = _second_time(judged, view)[kept] if view.turn else ts[view.rows[kept]]
                 found.setdefault(judged.order, []).append(

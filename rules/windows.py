@@ -43,8 +43,8 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """`own[n, windows, stats]` (rows asked for; NaN is NULL), `again` for late rows `again_row`, judged at `again_at`;
-    `refused[n]`: too late; `known[n]`: has a key."""
+    """`own[n, windows, stats]` of rows asked for and not refused (NaN is NULL); `again` of late rows `again_row`, judged at
+    `again_at`; `refused[n]`: too late; `known[n]`: has a key."""
 
     own: Floats
     again: Floats
