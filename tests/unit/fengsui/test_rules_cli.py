@@ -1,0 +1,108 @@
+"""`fengsui rules` without a broker: what it prints and how it exits."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fengsui.cli import main
+from tests.unit.rules.test_load import GOOD
+
+
+def run(capsys: pytest.CaptureFixture[str], *tokens: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command."""
+    code = 0
+    try:
+        main(["rules", *tokens])
+    except SystemExit as leaving:
+        code = int(leaving.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    """One good rule file."""
+    path = tmp_path / "food-cold-store-warm.yaml"
+    path.write_text(GOOD, "utf-8")
+    return path
+
+
+def test_check_says_where_it_is_wrong(capsys: pytest.CaptureFixture[str], good: Path) -> None:
+    """A good file passes with 0; a broken one is named with line and column and exits 1, one line on stderr."""
+    assert run(capsys, "check", str(good))[0] == 0
+    good.write_text(GOOD.replace("> 8", "> 'x'"), "utf-8")
+    code, out, err = run(capsys, "check", str(good))
+    assert code == 1
+    assert f"{good}:9:" in out
+    assert len(err.splitlines()) == 1
+    code, out, _ = run(capsys, "check", str(good), "--json")
+    assert json.loads(out.splitlines()[-1])["errors"][0]["line"] == 9
+
+
+def test_check_wants_both_kinds_of_test(capsys: pytest.CaptureFixture[str], good: Path) -> None:
+    """A rule without a quiet test is refused, unless it is a draft."""
+    text = GOOD[: GOOD.index("  - name: one opened")]
+    good.write_text(text, "utf-8")
+    assert run(capsys, "check", str(good))[0] == 1
+    good.write_text(text.replace("status: live", "status: draft"), "utf-8")
+    assert run(capsys, "check", str(good))[0] == 0
+
+
+def test_test_counts(capsys: pytest.CaptureFixture[str], good: Path) -> None:
+    """`test --json` ends with the contract's keys; a failing test exits 1 and says what came instead."""
+    code, out, _ = run(capsys, "test", str(good), "--json")
+    said = json.loads(out.splitlines()[-1])
+    assert code == 0
+    assert {k: said[k] for k in ("rules", "sectors", "passed", "failed")} == {
+        "rules": 1,
+        "sectors": 1,
+        "passed": 2,
+        "failed": 0,
+    }
+    assert said["seconds"] > 0
+    good.write_text(GOOD.replace("at: 4m", "at: 5m"), "utf-8")
+    code, out, err = run(capsys, "test", str(good))
+    assert code == 1
+    assert "expected orange at 5m, got orange at 4m" in out
+    assert err
+
+
+def test_list_and_show(capsys: pytest.CaptureFixture[str], good: Path) -> None:
+    """The rules of a folder, and one of them by id or by file."""
+    code, out, _ = run(capsys, "list", str(good.parent), "--json")
+    assert code == 0
+    assert [row["id"] for row in json.loads(out)["rules"]] == ["food-cold-store-warm"]
+    by_id = run(capsys, "show", "food-cold-store-warm", str(good.parent))
+    assert by_id[0] == 0
+    assert by_id == run(capsys, "show", str(good))
+    assert "冷藏库温度持续超标" in by_id[1]
+    assert json.loads(run(capsys, "show", str(good), "--json")[1])["episode"]["quiet"] == 7_200_000
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        ("check", "/nowhere"),
+        ("test", "{folder}"),
+        ("show", "nobody-has-this", "{good}"),
+        ("list", "{broken}"),
+        ("publish", "{broken}"),
+        ("diff", "{good}"),
+        ("frobnicate",),
+    ],
+)
+def test_wrong_use_exits_two(
+    tokens: tuple[str, ...], capsys: pytest.CaptureFixture[str], good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bad input and wrong use: exit code 2, one line on stderr, no traceback."""
+    monkeypatch.setenv("FENGSUI_DATA_DIR", str(good.parent / "data"))
+    folder = good.parent / "empty"
+    folder.mkdir()
+    broken = good.parent / "broken.txt"
+    broken.write_text("id: [", "utf-8")
+    names = {"folder": folder, "broken": broken, "good": good}
+    code, _, err = run(capsys, *(token.format(**names) for token in tokens))
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "Traceback" not in err
