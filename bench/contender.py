@@ -47,6 +47,6 @@ class Meter:
 def result_of(output: str) -> Result:
     """The result in a contender's output. Raises RuntimeError with the end of the output when there is none."""
     for line in reversed(output.splitlines()):
-        if line.startswith("RESULT "):
-            return Result(**json.loads(line.removeprefix("RESULT ")))
+        if "RESULT {" in line:  # Faust puts its own words before what is printed
+            return Result(**json.JSONDecoder().raw_decode(line[line.index("{") :])[0])
     raise RuntimeError(f"the contender gave no result:\n{output[-2000:]}")

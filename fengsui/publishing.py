@@ -34,7 +34,12 @@ def publish_packs(settings: Settings, root: Path = PACKS) -> int:
     return publish(settings, rules, "fengsui")
 
 
-@retry(retry=retry_if_exception_type(KafkaException), stop=stop_after_delay(30), wait=wait_exponential(0.05, 1), reraise=True)
+@retry(
+    retry=retry_if_exception_type(KafkaException),
+    stop=stop_after_delay(30),
+    wait=wait_exponential(0.05, 1),
+    reraise=True,
+)
 def _has_records(settings: Settings) -> bool:
     """Whether the rules topic holds anything; a topic just made may have no leader for a moment."""
     consumer = Consumer(settings.kafka_client() | {"group.id": "fengsui-look", "enable.auto.commit": False})
