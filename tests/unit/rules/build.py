@@ -38,7 +38,13 @@ def rule(**keys: str) -> Rule:
 def event(at: float, kind: str = "iot", **given: Any) -> dict[str, Any]:
     """An event `at` minutes after T0, observed and arrived then unless said otherwise."""
     ts = T0 + int(at * MINUTE)
-    base: dict[str, Any] = {"event_id": f"e{at}", "kind": kind, "sector": "food-drug", "subject": SHOP, "subject_name": "甲餐馆"}
+    base: dict[str, Any] = {
+        "event_id": f"e{at}",
+        "kind": kind,
+        "sector": "food-drug",
+        "subject": SHOP,
+        "subject_name": "甲餐馆",
+    }
     base |= {"region": "320102", "occurred_at": ts, "observed_at": ts, "source": "test", "_ts": ts}
     own: dict[str, Any] = {"iot": {"device_id": "d1", "metric": "temp", "value": 9.0}}.get(kind, {})
     return {**base, **own, **given}
