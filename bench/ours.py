@@ -36,7 +36,10 @@ async def run(settings: Settings, events: int) -> None:
     controls.wait_ready(30)
     options = TaskOptions(client, settings.topic_prefix, settings.group, settings.partitions)
     lateness = settings.allowed_lateness_ms
-    stages = {"detect": (Detect.topics, lambda p: Detect(p, settings.partitions, lateness, settings.max_event_bytes))}
+    most = settings.max_event_bytes
+    stages = {
+        "detect": (Detect.topics, lambda p: Detect(p, settings.partitions, lateness, most, serving=()))
+    }  # W1: no models
     runtime = Metered(stages, options, controls)
     runtime.meter = Meter()
     (settings.data_dir / "faust").mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from pathlib import Path
 
@@ -69,8 +70,21 @@ class Stand:
         publish(self.settings, rules(), "bench")
         return produce(client, self.topic, self.events)
 
+    def _forget(self) -> None:
+        """Delete what the last run of ours left: progress, checkpoints and outputs; the events stay."""
+        admin = AdminClient({"bootstrap.servers": self.settings.kafka})
+        prefix = self.settings.topic_prefix
+        names = [prefix + name for name in ("progress", "checkpoints", "clues")]
+        for deleted in admin.delete_topics(names).values():
+            deleted.result(30)
+        while set(names) & set(admin.list_topics(timeout=10).topics):
+            time.sleep(0.05)  # a deletion is done when the topic is no longer listed
+        ensure_topics(self.settings.kafka_client(), prefix, self.settings.partitions, 1)
+
     def run(self, contender: str) -> Result:
         """One run in a process of its own, from nothing (its own group and state)."""
+        if contender == "ours":
+            self._forget()
         run = f"{contender}-{uuid.uuid4().hex[:6]}"
         module = "bench.ours" if contender == "ours" else PEERS[contender]
         argv = [sys.executable, "-m", module]

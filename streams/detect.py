@@ -14,7 +14,7 @@ import structlog
 
 from models.contract import BadSnapshot
 from models.panel import Panel
-from models.serving import load
+from models.serving import Serving, load
 from rules import Judge
 from streams import metrics
 from streams.chunk import Chunk
@@ -38,12 +38,19 @@ class Detect:
     topics: tuple[str, ...] = tuple(KINDS[kind].topic for kind in _ORDER)
     controls: tuple[str, ...] = ("rules", "models", "lists")
 
-    def __init__(self, partition: int, partitions: int, lateness: Mapping[str, int], max_event_bytes: int) -> None:
+    def __init__(
+        self,
+        partition: int,
+        partitions: int,
+        lateness: Mapping[str, int],
+        max_event_bytes: int,
+        serving: Sequence[Serving] | None = None,
+    ) -> None:
         self.partition = partition
         self._intake = Intake(partitions, max_event_bytes)
         self._book = Rulebook()
         self._judge = Judge([], scope="subject", lateness=lateness)
-        self._panel = Panel(load())
+        self._panel = Panel(load() if serving is None else serving)
         self._assembler = Assembler()
         self._events: Counter[tuple[str, str]] = Counter()
         self._clues = ClueCounts()
