@@ -85,6 +85,18 @@ def ledger_partition(stage: str, partition: int, count: int) -> int:
     return PROGRESS_STAGES.index(stage) * count + partition
 
 
+class Row:
+    """A record with the attributes that `chunk_of` reads."""
+
+    __slots__ = ("key", "offset", "timestamp", "value")
+
+    def __init__(self, message: Message) -> None:
+        self.offset: int = message.offset() or 0
+        self.timestamp: int = message.timestamp()[1]
+        self.key = message.key()
+        self.value = message.value()
+
+
 class Ledger:
     """Reads of one task. The consumer is opened by the first read and closed by `close`, once the task is live."""
 
@@ -141,6 +153,10 @@ class Ledger:
             raise LedgerLostError(f"checkpoint {where} is incomplete: {len(rows)} parts")
         return b"".join(row["body"] for row in sorted(rows, key=lambda row: int(row["part"])))
 
+    def rows(self, topic: str, partition: int, first: int, end: int) -> list[Row]:
+        """The committed records with first <= offset < end of a topic (its full name)."""
+        return [Row(m) for m in self._reader.read(topic, partition, first, end)]
+
     def replay(self, partition: int, firsts: Mapping[str, int]) -> "Replay":
         """Reads topic after topic from `firsts` on, each once, in order. Raises LedgerLostError when that is gone."""
         for topic, first in firsts.items():
@@ -163,7 +179,7 @@ class Replay:
 
     def slice(self, topic: str, first: int, end: int) -> Chunk | None:
         """The committed records with first <= offset < end; None when there are none."""
-        rows = [_Row(m) for m in self._records[topic].until(end) if (m.offset() or 0) >= first]
+        rows = [Row(m) for m in self._records[topic].until(end) if (m.offset() or 0) >= first]
         return replace(chunk_of(topic, self._partition, first, rows), end=end) if rows else None
 
     def close(self) -> None:
@@ -200,16 +216,6 @@ def blobs(name: str, seq: int, body: bytes) -> list[tuple[bytes, bytes]]:
         )
         for i, part in enumerate(parts)
     ]
-
-
-class _Row:
-    __slots__ = ("key", "offset", "timestamp", "value")
-
-    def __init__(self, message: Message) -> None:
-        self.offset: int = message.offset() or 0
-        self.timestamp: int = message.timestamp()[1]
-        self.key = message.key()
-        self.value = message.value()
 
 
 class _Reader:

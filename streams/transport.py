@@ -7,7 +7,7 @@ gap as done, and transactional topics always have gaps. So chunks are chained (`
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import structlog
 from faust.serializers.codecs import Codec
@@ -15,8 +15,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.chunk import chunk_of
+from streams.ledger import Ledger, Row
 
 log = structlog.get_logger()
+_PROBE_SECONDS: Final = 0.5
+_PROBE_ROWS: Final = 500
 
 
 class Owner(Protocol):
@@ -46,6 +49,7 @@ class Consumer(driver.Consumer):
 
     owner: Owner
     prefix: str
+    client: ClassVar[dict[str, Any]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -95,7 +99,10 @@ class Consumer(driver.Consumer):
         if self.flow_active:
             await self._seek_wanted()
         seeks = self._seeks
-        records = await self._next(timeout)
+        try:
+            records = await self._next(timeout)
+        except UnicodeDecodeError as error:
+            records = await self._around(error)
         if records is None or self.should_stop or not self.flow_active:
             return
         generation = self.app.consumer_generation_id
@@ -130,6 +137,31 @@ class Consumer(driver.Consumer):
         records, _ = await self._wait_next_records(timeout)
         return records
 
+    async def _around(self, error: UnicodeDecodeError) -> dict[TP, list[Any]]:
+        """aiokafka raises, for ever, at a record whose header has a name that is not UTF-8, and loses what it had drained of
+        other partitions on the way. So: read all again, one partition at a time, the stuck one with librdkafka."""
+        self._wanted.update(self._chain)
+        await self._seek_wanted()
+        found: dict[TP, list[Any]] = {}
+        for tp in sorted(self._get_active_partitions() & set(self._chain)):
+            try:
+                found |= await self._thread.getmany({tp}, _PROBE_SECONDS)
+            except UnicodeDecodeError:
+                log.warning("transport.around", topic=tp.topic, partition=tp.partition, error=str(error))
+                rows = await asyncio.get_running_loop().run_in_executor(None, self._plainly, tp, self._chain[tp])
+                if rows:
+                    found[tp] = rows
+                    self._wanted[tp] = rows[-1].offset + 1
+        return found
+
+    def _plainly(self, tp: TP, first: int) -> list[Row]:
+        """The next records of a partition, read by librdkafka, which does not look into headers unasked."""
+        ledger = Ledger(self.client, "", 0)
+        try:
+            return ledger.rows(tp.topic, tp.partition, first, first + _PROBE_ROWS)
+        finally:
+            ledger.close()
+
     async def _seek_wanted(self) -> None:
         assigned = self.assignment()
         wanted = {tp: offset for tp, offset in self._wanted.items() if tp in assigned}
@@ -157,7 +189,7 @@ class Whole(Codec):
         return s
 
 
-def transport_for(owner: Owner, prefix: str) -> type:
-    """A Faust transport whose consumer answers to `owner`."""
-    consumer = type("OwnedConsumer", (Consumer,), {"owner": owner, "prefix": prefix})
+def transport_for(owner: Owner, prefix: str, client: dict[str, Any]) -> type:
+    """A Faust transport whose consumer answers to `owner`; `client`: librdkafka's way to the same cluster."""
+    consumer = type("OwnedConsumer", (Consumer,), {"owner": owner, "prefix": prefix, "client": client})
     return type("OwnedTransport", (driver.Transport,), {"Consumer": consumer})
