@@ -31,6 +31,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "DATA_DIR": str(settings.data_dir.resolve()),
         "ARCHIVE_DIR": str(settings.archive_dir.resolve()),
         "CHECKPOINT_SECONDS": str(settings.checkpoint_seconds),
+        "ARCHIVE_FLUSH_SECONDS": str(settings.archive_flush_seconds),
     }
     return dict(os.environ) | {f"FENGSUI_{name}": value for name, value in given.items()}
 

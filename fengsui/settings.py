@@ -101,7 +101,18 @@ class Settings(BaseSettings):
         default=1_048_576, ge=1024, le=4_194_304, description="Larger ones are refused (HTTP 413)."
     )
 
+    http_tokens: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="Bearer tokens that may send events, a JSON list. Empty: everybody who reaches the address.",
+    )
+
     # Engine
+    archive_flush_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=600,
+        description="The archive writes a file at least this often where there is something new.",
+    )
     checkpoint_seconds: float = Field(
         default=5.0, gt=0, le=3600, description="Between two checkpoints of a task's state."
     )

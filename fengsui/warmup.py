@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from models.warm import warm_up as warm_up_models
+from rules.warm import warm_up as warm_up_rules
 from streams.seen import Seen
 from topics.keys import partitions_of
 
@@ -16,6 +17,7 @@ def warm_up() -> None:
     Seen().repeats(ids, np.array([1, 2], np.int64))
     partitions_of(ids, 4)
     warm_up_models()
+    warm_up_rules()
     calm_collector()
 
 

@@ -14,7 +14,9 @@ from fengsui.health import serving_health
 from fengsui.settings import Settings
 from fengsui.warmup import warm_up
 from streams.archive import Archiver
+from streams.archive_buffer import Flush
 from streams.clock import Clock
+from streams.lag import tell_lag
 from streams.runtime import Runtime
 
 log = structlog.get_logger()
@@ -73,10 +75,11 @@ async def _watch(app: object, stop: asyncio.Event) -> None:
 async def _neighbours(settings: Settings, runtime: Runtime) -> AsyncIterator[None]:
     """What else a worker carries: archive, view, ticks. None of them can hold up the engine."""
     client = settings.kafka_client()
-    archiver = Archiver(client, settings.group, settings.topic_prefix, settings.archive_dir)
+    flush = Flush(seconds=settings.archive_flush_seconds)
+    archiver = Archiver(client, settings.group, settings.topic_prefix, settings.archive_dir, flush=flush)
     projector = Projector(client, settings.topic_prefix, settings.redis_url.get_secret_value())
     clock = Clock(client, settings.topic_prefix, lambda: [p for name, p in list(runtime.tasks) if name == "dispatch"])
-    ticking = asyncio.create_task(_tick(clock))
+    ticking = asyncio.create_task(_tick(clock, runtime))
     with ExitStack() as stack:
         for service in (archiver, projector):
             service.start()
@@ -90,8 +93,9 @@ async def _neighbours(settings: Settings, runtime: Runtime) -> AsyncIterator[Non
             clock.close()
 
 
-async def _tick(clock: Clock) -> None:
+async def _tick(clock: Clock, runtime: Runtime) -> None:
     loop = asyncio.get_running_loop()
     while True:
         await loop.run_in_executor(None, clock.tick)
+        tell_lag(runtime)
         await asyncio.sleep(TICK_SECONDS)

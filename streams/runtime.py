@@ -45,6 +45,11 @@ class Runtime:
         self.assigned_at = 0.0
 
     @property
+    def prefix(self) -> str:
+        """The prefix of all topic names."""
+        return self._options.prefix
+
+    @property
     def topics(self) -> list[str]:
         """All input topics, without prefix."""
         return list(self._stage_of)

@@ -28,8 +28,11 @@ def demo(
 
     settings = load()
     with tempfile.TemporaryDirectory(prefix="fengsui-demo-") as scratch:
-        if "data_dir" not in settings.model_fields_set:  # a demo begins with nothing, and leaves nothing behind
+        given = settings.model_fields_set
+        if "data_dir" not in given:  # a demo begins with nothing, and leaves nothing behind
             settings = load(data_dir=Path(scratch))
+        if "archive_flush_seconds" not in given:
+            settings = settings.model_copy(update={"archive_flush_seconds": 3.0})
         configure(settings)
         console = Console(file=sys.stdout)
         result = run_demo(settings, events, seed, console)

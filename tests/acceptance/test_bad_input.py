@@ -1,5 +1,6 @@
 """Bad input through the real broker: nothing lost, nothing stops, each named and counted."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -100,3 +101,39 @@ def test_a_claim_of_an_unknown_clue_and_a_broken_command_are_answered(house: Hou
     assert (answer["accepted"], answer["reason"]) == (False, "unknown-clue")
     house.settle()
     assert [(x["reason"], x["value"]) for x in house.records("rejected")] == [("bad-command", b"not a command")]
+
+
+class _BadName(str):
+    """A header name that is not UTF-8 on the wire."""
+
+    __slots__ = ()
+
+    def encode(self, *_: Any) -> bytes:
+        return b"\xff\xfe"
+
+
+async def _send_with_bad_header(house: House, before: bytes, odd: bytes, after: bytes, key: bytes) -> None:
+    from aiokafka import AIOKafkaProducer
+
+    topic = house.settings.topic_prefix + "events.iot"
+    async with AIOKafkaProducer(bootstrap_servers=house.settings.kafka, linger_ms=200) as producer:
+        sends = [
+            await producer.send(topic, before, key),
+            await producer.send(topic, odd, key, headers=[(_BadName("x"), b"1")]),
+            await producer.send(topic, after, key),
+        ]
+        for sent in sends:
+            await sent
+
+
+def test_a_header_name_that_is_not_utf8_does_not_stop_its_partition(house: House) -> None:
+    """aiokafka raises for ever at such a record; the events before, at and after it are judged all the same, and those of
+    other partitions too."""
+    events = [reading(3, 60.0) for _ in range(3)]
+    before, odd, after = (encode(KINDS["iot"].schema, event) for event in events)
+    asyncio.run(_send_with_bad_header(house, before, odd, after, events[0]["subject"].encode()))
+    others = [reading(i, 60.0) for i in range(20)]
+    house.send(others)
+    house.settle()
+    clues = [json.loads(c["evidence"])[0]["event_id"] for c in house.records("clues")]
+    assert sorted(clues) == sorted(e["event_id"] for e in [*events, *others])
