@@ -26,26 +26,30 @@ TICK_SECONDS = 1.0
 def run_worker(settings: Settings, on_ready: Callable[[str], None] | None = None) -> None:
     """Run until SIGTERM or Ctrl-C. `on_ready` is told the metrics URL once the worker's HTTP answers."""
     warm_up()  # compiled kernels before joining the group: a cold compile must not look like a dead worker
-    asyncio.run(_run(settings, on_ready))
+    if asyncio.run(_run(settings, on_ready)):
+        raise SystemExit(1)
 
 
-async def _run(settings: Settings, on_ready: Callable[[str], None] | None) -> None:
+async def _run(settings: Settings, on_ready: Callable[[str], None] | None) -> bool:
+    """True when it ended by a crash."""
+    crashed = asyncio.Event()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     async with AsyncExitStack() as stack:
-        runtime = await stack.enter_async_context(_engine(settings, stop))
+        runtime = await stack.enter_async_context(_engine(settings, stop, crashed))
         url = await stack.enter_async_context(serving_health(settings, runtime.ready))
         await stack.enter_async_context(_neighbours(settings, runtime))
         if on_ready is not None:
             on_ready(url)
         await stop.wait()
         log.info("worker.stopping")
+    return crashed.is_set()
 
 
 @asynccontextmanager
-async def _engine(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Runtime]:
+async def _engine(settings: Settings, stop: asyncio.Event, crashed: asyncio.Event) -> AsyncIterator[Runtime]:
     """The Faust app, started; a crash of it ends the worker (its supervisor starts a new one)."""
     (settings.data_dir / "faust").mkdir(parents=True, exist_ok=True)
     app, runtime = build(settings)
@@ -53,7 +57,7 @@ async def _engine(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Runt
     runtime.consumer = app.consumer
     runtime.controls.start()
     await app.start()
-    crash = asyncio.create_task(_watch(app, stop))
+    crash = asyncio.create_task(_watch(app, stop, crashed))
     try:
         yield runtime
     finally:
@@ -65,9 +69,10 @@ async def _engine(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Runt
         runtime.controls.stop()
 
 
-async def _watch(app: object, stop: asyncio.Event) -> None:
+async def _watch(app: object, stop: asyncio.Event, crashed: asyncio.Event) -> None:
     await app._crashed.wait()  # type: ignore[attr-defined]
     log.error("worker.crashed")
+    crashed.set()
     stop.set()
 
 

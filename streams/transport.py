@@ -20,6 +20,7 @@ from streams.ledger import Ledger, Row
 log = structlog.get_logger()
 _PROBE_SECONDS: Final = 0.5
 _PROBE_ROWS: Final = 500
+_LOG_APPEND_TIME: Final = 1
 
 
 class Owner(Protocol):
@@ -123,7 +124,7 @@ class Consumer(driver.Consumer):
         self._chain[tp] = chunk.end
         # Without generation_id the stream would drop a message made by hand, silently.
         return ConsumerMessage(
-            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type, [], None, chunk, None,
+            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, _LOG_APPEND_TIME, [], None, chunk, None,
             0, 0, tp, generation_id=generation,
         )  # fmt: skip
 
