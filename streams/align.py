@@ -23,7 +23,7 @@ def aligned(queues: Mapping[str, Sequence[Chunk]], behind: Collection[str], most
     filled = {topic: chunks for topic, chunks in queues.items() if chunks}
     if len(filled) == 1:
         return _head(next(iter(filled.values())), most_rows)
-    times = {topic: [np.maximum.accumulate(c.timestamps) for c in chunks] for topic, chunks in filled.items()}
+    times = {topic: _never_falling(chunks) for topic, chunks in filled.items()}
     ends = [int(parts[-1][-1]) for topic, parts in times.items() if topic in behind]
     first = min(int(parts[0][0]) for parts in times.values())
     horizon = max(min(ends), first) if ends else np.iinfo(np.int64).max
@@ -33,6 +33,16 @@ def aligned(queues: Mapping[str, Sequence[Chunk]], behind: Collection[str], most
             for a, b in _runs(at, horizon):
                 slots.setdefault((int(at[a]) // SLOT_MS, rank), []).append(cut(chunk, a, b))
     return _head([part for _, parts in sorted(slots.items()) for part in parts], most_rows)
+
+
+def _never_falling(chunks: Sequence[Chunk]) -> list[npt.NDArray[np.int64]]:
+    """Log times of each chunk, none below one before it in its topic: a broker's clock may step back, offsets never do."""
+    times, least = [], np.iinfo(np.int64).min
+    for chunk in chunks:
+        at = np.maximum.accumulate(np.maximum(chunk.timestamps, least))
+        times.append(at)
+        least = at[-1]
+    return times
 
 
 def _runs(at: npt.NDArray[np.int64], horizon: int) -> list[tuple[int, int]]:
