@@ -70,9 +70,16 @@ PROGRESS_STAGES: Final = ("detect", "regional", "dispatch", "feedback")
 _OTHERS = (
     Topic("clues", "线索派发", "clue_id", records.CLUE, "detect, regional, feedback", "dispatch, archive"),
     Topic("commands", "线索指令", "clue_id", records.COMMAND, "command line, workbench", "dispatch, archive"),
-    Topic("clue-log", "线索日志", "clue_id", records.CLUE_LOG, "dispatch", "view, feedback, archive", cleanup="compact"),
     Topic(
-        "rejected", "死信", "topic/partition/offset", records.REJECTED, "every stage, gateways", "operators, archive",
+        "clue-log", "线索日志", "clue_id", records.CLUE_LOG, "dispatch", "view, feedback, archive", cleanup="compact"
+    ),
+    Topic(
+        "rejected",
+        "死信",
+        "topic/partition/offset",
+        records.REJECTED,
+        "every stage, gateways",
+        "operators, archive",
         max_bytes=EVENT_BYTES + 512 * 1024,
     ),
     Topic("rekeyed", "换键副本", "key", records.EXAMPLE, "detect, feedback", "regional", retention_ms=40 * DAY),
@@ -86,7 +93,9 @@ _OTHERS = (
     Topic("progress", "任务进度", "task", records.PROGRESS, "every stage", "every stage", -1, "compact"),
     Topic("checkpoints", "检查点", "task/part", records.BLOB, "every stage", "every stage", -1, "compact"),
     Topic("ticks", "节拍", "at", records.TICK, "clock", "detect, regional, dispatch", retention_ms=40 * DAY),
-    Topic("audit", "审计", "actor", records.AUDIT, "dispatch, command line", "auditors, archive", retention_ms=730 * DAY),
+    Topic(
+        "audit", "审计", "actor", records.AUDIT, "dispatch, command line", "auditors, archive", retention_ms=730 * DAY
+    ),
 )
 
 TOPICS: dict[str, Topic] = {t.name: t for t in (*_events(), *_warnings(), *_OTHERS)}

@@ -26,7 +26,12 @@ ENVELOPE: tuple[Field, ...] = (
     Field("observed_at", "long", "采集时间", "ms UTC, when the source saw it", required=True),
     Field("source", "string", "来源", "gateway or system", required=True),
     Field("item_code", "string", "监管事项编码", "14 digits of the item catalogue"),
-    Field("person", "string", "责任人标识", "person:id of the legal representative or party; masked outside its department"),
+    Field(
+        "person",
+        "string",
+        "责任人标识",
+        "person:id of the legal representative or party; masked outside its department",
+    ),
     Field("chain", "string", "连锁或集团标识", "chain:id"),
 )
 
@@ -45,7 +50,13 @@ _OFFICE = (
 )
 
 _INSPECTION = (
-    Field("result", "string", "检查结果", "pass, fail, fixed-on-site, transferred, or the reporter's own text", required=True),
+    Field(
+        "result",
+        "string",
+        "检查结果",
+        "pass, fail, fixed-on-site, transferred, or the reporter's own text",
+        required=True,
+    ),
     Field("action_name", "string", "检查行为名称", "check_action_name"),
     Field("action_code", "string", "检查行为编号", "check_action_code"),
     Field("item_list_code", "string", "检查实施清单编码", "supervise_item_check_icode"),
