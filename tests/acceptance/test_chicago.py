@@ -27,7 +27,7 @@ id: test-critical-among-complaints
 title: 投诉集中地段严重问题
 sector: food-drug
 status: live
-on: [inspection, complaint]
+on: inspection
 features:
   complaints_30d: {agg: count, within: 30d, by: chain, where: "kind = 'complaint'"}
 when: "kind = 'inspection' AND critical_violations > 0 AND complaints_30d >= 5"

@@ -1,0 +1,184 @@
+"""A task against a real broker: whatever happens to it, its outputs are those of one undisturbed pass."""
+
+import random
+import time
+
+import pytest
+from confluent_kafka import Producer
+
+from fengsui.embedded.kafka import KafkaService
+from fengsui.settings import Settings
+from streams.task import Task
+from streams.writer import Writer
+from tests.acceptance.house import wait_until
+from tests.acceptance.toy import OUT, TOPIC, Bench, Counting, expected, open_bench
+from topics.wire import decode
+
+pytestmark = pytest.mark.broker
+
+
+def numbers(first: int, end: int) -> list[bytes]:
+    return [b"v%d" % i for i in range(first, end)]
+
+
+def at_end(bench: Bench, count: int, seconds: float = 60) -> None:
+    """Until some task has committed everything."""
+    wait_until(lambda: len(bench.outputs()) >= count, seconds, f"{count} outputs")
+
+
+def test_two_tasks_of_one_name_fight_and_nothing_is_lost_or_repeated(settings: Settings) -> None:
+    """Each fences the other again and again; the sequence of outputs is exact."""
+    with open_bench(settings) as bench:
+        bench.task(batch_rows=50)
+        bench.task(batch_rows=70)
+        for first in range(0, 4000, 200):
+            bench.send(numbers(first, first + 200))
+            time.sleep(0.1)
+        at_end(bench, 4000)
+        assert bench.outputs() == expected(numbers(0, 4000))
+
+
+@pytest.mark.parametrize("error", [ValueError, BaseException], ids=["an exception", "a panic"])
+def test_exactly_the_poisonous_record_is_a_dead_letter(settings: Settings, error: type[BaseException]) -> None:
+    """All other records are counted once, in order; later lives and replays agree."""
+    values = [*numbers(0, 300), b"poison", *numbers(300, 700)]
+    with open_bench(settings) as bench:
+        bench.send(values)
+        task = bench.task(lambda: Counting(b"poison", error=error))
+        wait_until(lambda: task.committed().get(TOPIC) == len(values), 60, "everything committed")
+        assert bench.outputs() == expected([v for v in values if v != b"poison"])
+        letters = [decode(v)[1] for p in range(settings.partitions) for v in bench.read("rejected", p)]
+        assert [(letter["reason"], letter["offset"]) for letter in letters] == [("processing-failed", 300)]
+        task.stop()
+        task.join(30)
+        bench.send(numbers(700, 800))
+        bench.task(Counting)
+        at_end(bench, 800)
+        assert bench.outputs() == expected(numbers(0, 800))
+
+
+class Swelling(Counting):
+    """Answers one record with more than Kafka takes."""
+
+    def step(self, chunk, out) -> None:  # type: ignore[no-untyped-def]
+        super().step(chunk, out)
+        if b"swell" in chunk.values:
+            out.put(OUT, b"", bytes(5 * 2**20))
+
+
+def test_an_output_that_kafka_would_never_take_costs_one_record(settings: Settings) -> None:
+    """It is found before the commit, and its record is a dead letter; the stream goes on."""
+    values = [*numbers(0, 50), b"swell", *numbers(50, 100)]
+    with open_bench(settings) as bench:
+        bench.send(values)
+        task = bench.task(Swelling)
+        wait_until(lambda: task.committed().get(TOPIC) == len(values), 60, "everything committed")
+        assert bench.outputs() == expected(numbers(0, 100))
+        assert sum(len(bench.read("rejected", p)) for p in range(settings.partitions)) == 1
+
+
+def test_a_checkpoint_of_fifty_megabytes(settings: Settings) -> None:
+    """It is written in many small transactions, restored by the next owner, and the next one takes the other keys."""
+    with open_bench(settings) as bench:
+        bench.send(numbers(0, 100))
+        first = bench.task(lambda: Counting(ballast=50_000_000))
+        ledger = bench.ledger()
+        wait_until(lambda: ledger.last().checkpoint is not None, 60, "a checkpoint")
+        slot = ledger.last().checkpoint.slot  # type: ignore[union-attr]
+        bench.send(numbers(100, 200))
+        wait_until(lambda: ledger.last().checkpoint.slot != slot, 60, "the next checkpoint")  # type: ignore[union-attr]
+        first.stop()
+        first.join(30)
+        bench.send(numbers(200, 300))
+        bench.task(lambda: Counting(ballast=50_000_000))
+        at_end(bench, 300)
+        assert bench.outputs() == expected(numbers(0, 300))
+
+
+def test_an_unfinished_checkpoint_harms_nothing(settings: Settings) -> None:
+    """An owner that dies among the parts leaves the checkpoint before it in force."""
+    with open_bench(settings) as bench:
+        bench.send(numbers(0, 100))
+        task = bench.task()
+        ledger = bench.ledger()
+        wait_until(lambda: ledger.last().checkpoint is not None, 30, "a checkpoint")
+        task.stop()
+        task.join(30)
+        last = ledger.last().checkpoint
+        assert last is not None
+        writer = Writer(
+            bench.client, settings.topic_prefix, f"{settings.topic_prefix}{settings.group}.feedback/0", "feedback"
+        )
+        writer.own()
+        key = f"feedback/0/{1 - last.slot}/0".encode()
+        where = task._ledger_partition
+        writer.write({"checkpoints": [(key, b"garbage", where)]}, "checkpoints")
+        writer.close()
+        bench.send(numbers(100, 200))
+        bench.task()
+        at_end(bench, 200)
+        assert bench.outputs() == expected(numbers(0, 200))
+        wait_until(lambda: ledger.last().checkpoint.seq > last.seq, 30, "a further checkpoint")  # type: ignore[union-attr]
+
+
+def test_the_broker_restarts_in_mid_stream(settings: Settings, broker: KafkaService) -> None:
+    """Stopped cleanly and killed: the task waits, owns anew and goes on, exactly."""
+    with open_bench(settings) as bench:
+        bench.task(batch_rows=40)
+        for i, end in enumerate((broker.stop, broker.kill)):
+            bench.send(numbers(i * 500, i * 500 + 500))
+            time.sleep(0.2)
+            end()
+            time.sleep(1)
+            broker.restart()
+        bench.send(numbers(1000, 1500))
+        at_end(bench, 1500, 90)
+        assert bench.outputs() == expected(numbers(0, 1500))
+
+
+def test_a_task_that_is_told_to_stop_while_the_broker_is_away_stops(settings: Settings, broker: KafkaService) -> None:
+    """Retries end; nobody waits for Kafka to come back."""
+    with open_bench(settings) as bench:
+        bench.send(numbers(0, 10))
+        task = bench.task()
+        at_end(bench, 10)
+        broker.stop()
+        try:
+            bench.producer.purge()
+            task.stop()
+            task.join(20)
+            assert not task._thread.is_alive()
+        finally:
+            broker.restart()
+
+
+def test_random_lives(settings: Settings) -> None:
+    """Tasks come and go at random moments, with and without checkpoints; control records come between. Exact all the same."""
+    rng = random.Random(5)
+    with open_bench(settings) as bench:
+        rules = Producer(bench.client)
+        sent = 0
+        for _ in range(8):
+            task = bench.task(batch_rows=rng.randrange(10, 200), checkpoint_seconds=rng.choice([0.05, 0.5, 60]))
+            task.wait_owned(20)
+            for _ in range(rng.randrange(1, 4)):
+                bench.send(numbers(sent, sent + 150))
+                sent += 150
+                if rng.random() < 0.5:
+                    rules.produce(settings.topic_prefix + "rules", b"x", b"%d" % sent)
+                    rules.flush(10)
+                time.sleep(rng.random() * 0.5)
+            _end(task)
+        bench.task()
+        at_end(bench, sent)
+        got = [v.split(b" ") for v in bench.outputs()]
+        plain = [v.split(b" ") for v in expected(numbers(0, sent))]
+        assert [(n, s, v) for n, s, _, v in got] == [(n, s, v) for n, s, _, v in plain]
+        obeyed = [int(r) for _, _, r, _ in got]
+        assert obeyed == sorted(obeyed)  # a life that forgot or repeated a control record would fall or overshoot
+        assert obeyed[-1] <= len(bench.read("rules"))
+
+
+def _end(task: Task) -> None:
+    task.stop()
+    task.join(30)
