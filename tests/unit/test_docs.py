@@ -67,7 +67,7 @@ def commands(page: Path) -> Iterator[list[str]]:
                 continue
             while words and re.match(r"^[A-Z_]+=", words[0]):
                 words.pop(0)
-            if words and words[0] == "fengsui":
+            if words and words[0].removeprefix(".venv/bin/") == "fengsui":
                 yield words[1:]
 
 
