@@ -4,7 +4,7 @@ UV     := .uv/bin/uv
 BIN    := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: setup demo check test bench soak faults clean
+.PHONY: help setup demo check test bench faults clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -36,6 +36,9 @@ test: setup ## everything CI runs: check, then acceptance on real services
 
 bench: setup ## throughput and latency beside the peers; writes docs/benchmarks.md
 	@$(BIN)/python -m bench
+
+faults: setup ## kill real processes under load; every clue once, none twice
+	@$(BIN)/pytest -m faults tests
 
 clean: ## remove environments and caches
 	rm -rf .venv .uv .fengsui

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from connectors.admin import ensure_topics
+from connectors.admin import TopicMismatchError, ensure_topics
 from connectors.http import HttpConfig, serve
 from connectors.producing import EventWriter
 from fengsui.crew import Crew
-from fengsui.embedded import Services, services, stop_on_sigterm
+from fengsui.embedded import ServiceError, Services, services, stop_on_sigterm
 from fengsui.publishing import publish_packs
 from fengsui.runfile import Run, published
 from fengsui.settings import Settings
@@ -42,12 +42,16 @@ def engine(settings: Settings, workers: int = 1) -> Iterator[Engine]:
         running = stack.enter_context(services(settings))
         settings = running.settings
         client = settings.kafka_client()
-        ensure_topics(client, settings.topic_prefix, settings.partitions, settings.replication)
+        try:
+            ensure_topics(client, settings.topic_prefix, settings.partitions, settings.replication)
+        except TopicMismatchError as error:
+            raise ServiceError(str(error)) from error
         publish_packs(settings)
         writer = EventWriter(client, prefix=settings.topic_prefix)
         stack.callback(writer.close)
         tokens = tuple(token.get_secret_value() for token in settings.http_tokens)
-        door = HttpConfig(writer, tokens, max_event_bytes=settings.max_event_bytes, port=settings.http_port)
+        most, bind = settings.max_event_bytes, settings.bind
+        door = HttpConfig(writer, tokens, max_event_bytes=most, host=bind, port=settings.http_port)
         http = serve(door)
         stack.callback(http.stop)
         crew = stack.enter_context(Crew(settings, workers))

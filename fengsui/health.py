@@ -34,7 +34,7 @@ def health_app(ready: Callable[[], bool]) -> Starlette:
 @asynccontextmanager
 async def serving_health(settings: Settings, ready: Callable[[], bool]) -> AsyncIterator[str]:
     """Serve in this event loop; yields the base URL."""
-    server = RunningServer(health_app(ready), settings.metrics_port)
+    server = RunningServer(health_app(ready), settings.bind, settings.metrics_port)
     task = asyncio.create_task(server.run())
     try:
         yield server.url

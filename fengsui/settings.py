@@ -128,7 +128,10 @@ class Settings(BaseSettings):
         description="JSON, kind of event -> how late (observed - occurred, ms) it may come and still complete a "
         "crossing. Kinds not named keep their default.",
     )
-    timezone: str = Field(default="Asia/Shanghai", description="Zone of local times in rules, deadlines and reports.")
+    timezone: str = Field(
+        default="Asia/Shanghai",
+        description="Zone in which the command line shows times. Rules and deadlines keep China's.",
+    )
 
     # Logs
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -68,7 +68,7 @@ def _warnings() -> list[Topic]:
 PROGRESS_STAGES: Final = ("detect", "regional", "dispatch", "feedback")
 
 _OTHERS = (
-    Topic("clues", "线索派发", "clue_id", records.CLUE, "detect, regional, feedback", "dispatch, archive"),
+    Topic("clues", "线索派发", "clue_id", records.CLUE, "detect, regional", "dispatch, archive"),
     Topic("commands", "线索指令", "clue_id", records.COMMAND, "command line, workbench", "dispatch, archive"),
     Topic(
         "clue-log", "线索日志", "clue_id", records.CLUE_LOG, "dispatch", "view, feedback, archive", cleanup="compact"
@@ -92,7 +92,7 @@ _OTHERS = (
     Topic("models", "模型快照", "sector/model/part", records.BLOB, "regional", "detect", 1, "compact"),
     Topic("progress", "任务进度", "task", records.PROGRESS, "every stage", "every stage", -1, "compact"),
     Topic("checkpoints", "检查点", "task/part", records.BLOB, "every stage", "every stage", -1, "compact"),
-    Topic("ticks", "节拍", "at", records.TICK, "clock", "detect, regional, dispatch", retention_ms=40 * DAY),
+    Topic("ticks", "节拍", "at", records.TICK, "clock", "dispatch", retention_ms=40 * DAY),
     Topic(
         "audit", "审计", "actor", records.AUDIT, "dispatch, command line", "auditors, archive", retention_ms=730 * DAY
     ),

@@ -75,6 +75,7 @@ class HttpConfig:
     max_event_bytes: int = 1_048_576
     queue_seconds: float = 1.0
     head_seconds: float = 10.0
+    host: str = "127.0.0.1"
     port: int = 0
     metrics: GatewayMetrics | None = None
     registry: CollectorRegistry = REGISTRY

@@ -27,16 +27,17 @@ class ServerError(RuntimeError):
 class RunningServer:
     """A server that answers on `port`; `stop()` lets requests under way finish, then returns. Safe from any thread."""
 
-    def __init__(self, app: Starlette, port: int = 0, head_seconds: float = 10.0) -> None:
+    def __init__(self, app: Starlette, host: str = _HOST, port: int = 0, head_seconds: float = 10.0) -> None:
         """Binds at once (port 0: chosen by the system); serves when run. Raises OSError."""
-        self._socket = socket.create_server((_HOST, port), backlog=1024)
+        self._host = host
+        self._socket = socket.create_server((host, port), backlog=1024)
         self._server = _Server(_uvicorn_config(app, head_seconds))
         self._thread: threading.Thread | None = None
 
     @classmethod
     def of(cls, config: HttpConfig) -> "RunningServer":
         """The HTTP door of a configuration."""
-        return cls(build_app(config), config.port, config.head_seconds)
+        return cls(build_app(config), config.host, config.port, config.head_seconds)
 
     @property
     def port(self) -> int:
@@ -46,7 +47,7 @@ class RunningServer:
     @property
     def url(self) -> str:
         """Base URL, without a slash at the end."""
-        return f"http://{_HOST}:{self.port}"
+        return f"http://{self._host}:{self.port}"
 
     async def run(self) -> None:
         """Serve in this event loop until `stop_soon`."""

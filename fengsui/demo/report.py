@@ -17,14 +17,14 @@ Json = dict[str, Any]
 
 
 def counters(pages: Iterable[str]) -> dict[str, Counter[str]]:
-    """Metric -> label values joined by '/' -> sum over the workers' /metrics pages (counters only)."""
+    """Metric -> label values (in order of the labels' names, joined by "/") -> sum over the workers' pages; counters only."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for page in pages:
         for family in text_string_to_metric_families(page):
             if family.type == "counter":
                 for sample in family.samples:
                     if sample.name.endswith("_total"):
-                        found[family.name]["/".join(sample.labels.values())] += int(sample.value)
+                        found[family.name]["/".join(v for _, v in sorted(sample.labels.items()))] += int(sample.value)
     return found
 
 
@@ -65,12 +65,12 @@ def stages(sent: Counter[str], metrics: Mapping[str, Counter[str]]) -> dict[str,
         "gateways": dict(sent),
         "intake": {
             "accepted": events.total(),
-            "rejected": sum(n for labels, n in rejected.items() if labels.startswith("intake/")),
+            "rejected": sum(n for labels, n in rejected.items() if labels.endswith("/intake")),
             "duplicates": duplicates.total(),
         },
         "detect": {kind: by_kind[kind] for kind in KINDS},
         "clues": {"raised": metrics.get("fengsui_clues", Counter()).total()},
-        "dispatch": {labels.removesuffix("/ok"): n for labels, n in steps.items() if labels.endswith("/ok")},
+        "dispatch": {labels.removeprefix("ok/"): n for labels, n in steps.items() if labels.startswith("ok/")},
         "feedback": dict(metrics.get("fengsui_feedback", Counter())),
         "learning": dict(metrics.get("fengsui_learned", Counter()))
         | {f"{name}/snapshots": n for name, n in metrics.get("fengsui_snapshots", Counter()).items()},
