@@ -4,18 +4,25 @@ A stage must be deterministic: the same chunks and control records in the same o
 recovery replays them in silence.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy.typing as npt
 
 from streams.chunk import Chunk
+from topics.catalogue import EVENT_BYTES, TOPICS
 from topics.fields import Schema
 from topics.records import REJECTED
 from topics.wire import encode
 
 Arrays = dict[str, npt.NDArray[Any]]
+MOST_KEY_BYTES: Final = 64 * 1024  # of a dead letter's raw key
+
+
+class UnwritableError(ValueError):
+    """An output that Kafka would refuse for ever: too large, or of a topic that the catalogue does not have."""
 
 
 @dataclass(slots=True)
@@ -37,8 +44,12 @@ class Outbox:
         self.put(topic, key.encode(), encode(schema, record))
 
     def reject(self, stage: str, chunk: Chunk, row: int, reason: str, detail: str = "") -> None:
-        """A dead letter with the raw bytes of a chunk's row."""
+        """A dead letter with the raw bytes of a chunk's row; what unfolded to more than a topic takes is cut."""
         offset = int(chunk.offsets[row])
+        key, value = chunk.keys[row], chunk.values[row]
+        if len(value or b"") > EVENT_BYTES or len(key or b"") > MOST_KEY_BYTES:
+            detail = f"{detail} (cut from {len(key or b'')} + {len(value or b'')} bytes)".strip()
+            key, value = key and key[:MOST_KEY_BYTES], value and value[:EVENT_BYTES]
         self.record(
             "rejected",
             REJECTED,
@@ -51,10 +62,25 @@ class Outbox:
                 "partition": chunk.partition,
                 "offset": offset,
                 "rejected_at": int(chunk.timestamps[row]),
-                "key": chunk.keys[row],
-                "value": chunk.values[row],
+                "key": key,
+                "value": value,
             },
         )
+
+    def counts(self) -> dict[str, int]:
+        """Topic -> how many records there are so far."""
+        return {topic: len(records) for topic, records in self.records.items()}
+
+    def check(self, before: Mapping[str, int]) -> None:
+        """Look at what was put since `before`. Raises UnwritableError: better now, for one row, than at every commit."""
+        for topic, records in self.records.items():
+            known = TOPICS.get(topic)
+            if known is None:
+                raise UnwritableError(f"no topic {topic}")
+            fresh = itertools.islice(records, before.get(topic, 0), None)
+            largest = max((len(key) + len(value) for key, value, _ in fresh), default=0)
+            if largest > known.max_bytes:
+                raise UnwritableError(f"{largest} bytes for {topic}")
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self.records.values())
