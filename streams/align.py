@@ -12,17 +12,20 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from streams.chunk import Chunk, cut
+from streams.chunk import Chunk, cut, weight
 
 SLOT_MS: Final = 100
 
 
-def aligned(queues: Mapping[str, Sequence[Chunk]], behind: Collection[str], most_rows: int) -> list[Chunk]:
+def aligned(
+    queues: Mapping[str, Sequence[Chunk]], behind: Collection[str], most_rows: int, most_bytes: int = 2**62
+) -> list[Chunk]:
     """The chunks (or parts) to decide next, from the heads of the queues. `queues`: topic -> chunks, in the topics' order;
-    `behind`: topics whose queue does not hold all that is in Kafka. At least one row, at most about `most_rows`."""
+    `behind`: topics whose queue does not hold all that is in Kafka. At least one part, then at most `most_rows` and
+    `most_bytes`."""
     filled = {topic: chunks for topic, chunks in queues.items() if chunks}
     if len(filled) == 1:
-        return _head(next(iter(filled.values())), most_rows)
+        return _head(next(iter(filled.values())), most_rows, most_bytes)
     times = {topic: _never_falling(chunks) for topic, chunks in filled.items()}
     ends = [int(parts[-1][-1]) for topic, parts in times.items() if topic in behind]
     first = min(int(parts[0][0]) for parts in times.values())
@@ -32,7 +35,7 @@ def aligned(queues: Mapping[str, Sequence[Chunk]], behind: Collection[str], most
         for chunk, at in zip(chunks, times[topic], strict=True):
             for a, b in _runs(at, horizon):
                 slots.setdefault((int(at[a]) // SLOT_MS, rank), []).append(cut(chunk, a, b))
-    return _head([part for _, parts in sorted(slots.items()) for part in parts], most_rows)
+    return _head([part for _, parts in sorted(slots.items()) for part in parts], most_rows, most_bytes)
 
 
 def _never_falling(chunks: Sequence[Chunk]) -> list[npt.NDArray[np.int64]]:
@@ -53,12 +56,12 @@ def _runs(at: npt.NDArray[np.int64], horizon: int) -> list[tuple[int, int]]:
     return [(a, b) for a, b in itertools.pairwise(bounds) if b > a]
 
 
-def _head(chunks: Sequence[Chunk], most_rows: int) -> list[Chunk]:
+def _head(chunks: Sequence[Chunk], most_rows: int, most_bytes: int) -> list[Chunk]:
     taken: list[Chunk] = []
-    rows = 0
+    rows = size = 0
     for chunk in chunks:
-        if taken and rows + len(chunk) > most_rows:
+        rows, size = rows + len(chunk), size + weight(chunk)
+        if taken and (rows > most_rows or size > most_bytes):
             break
         taken.append(chunk)
-        rows += len(chunk)
     return taken

@@ -56,3 +56,8 @@ def cut(chunk: Chunk, first: int, last: int) -> Chunk:
         chunk.keys[part],
         chunk.values[part],
     )
+
+
+def weight(chunk: Chunk) -> int:
+    """Bytes of the values of a chunk, about."""
+    return sum(map(len, filter(None, chunk.values)))
