@@ -79,7 +79,7 @@ class Detect:
             for sector, model, version, arrays in self._assembler.take(records):
                 self._apply(sector, model, version, arrays)
         elif self._book.obey(topic, records):
-            self._judge.replace(self._book.rules, self._book.lists)
+            self._book.put_in_force(self._judge, "subject")
 
     def snapshot(self) -> Arrays:
         """Everything, each part under its own prefix."""

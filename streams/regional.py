@@ -60,7 +60,7 @@ class Regional:
     def control(self, topic: str, records: Sequence[ControlRecord]) -> None:
         """New rules or lists, between two batches."""
         if self._book.obey(topic, records):
-            self._judge.replace(self._book.rules, self._book.lists)
+            self._book.put_in_force(self._judge, "foreign")
 
     def snapshot(self) -> Arrays:
         """Judge and learners, each under its own prefix."""
