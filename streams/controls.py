@@ -66,6 +66,7 @@ class Controls:
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",  # librdkafka's own default would skip records
             }
         )
         consumer.assign([TopicPartition(self._prefix + topic, 0, OFFSET_BEGINNING) for topic in self._records])
@@ -89,6 +90,8 @@ class Controls:
 
     def _keep(self, topic: str, record: ControlRecord) -> None:
         with self._changed:
+            if record.offset < self._ends[topic]:
+                return
             self._records[topic].append(record)
             self._ends[topic] = record.offset + 1
             self._changed.notify_all()
