@@ -5,11 +5,12 @@ its own partition.
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.chunk import Chunk, chunk_of
 from topics.catalogue import PROGRESS_STAGES
@@ -20,6 +21,7 @@ PART_BYTES: Final = 512 * 1024
 _LOOK_BACK: Final = 32
 _POLL_SECONDS: Final = 0.02
 _OUT_OF_PATIENCE: Final = 30.0  # seconds without a record or an end before a read gives up: the broker is gone
+_ENDS_SECONDS: Final = 10.0
 _NO_END: Final = 2**62
 
 
@@ -33,12 +35,16 @@ class LedgerLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a checkpoint lies: after batch `seq`, offsets [first, end) of `checkpoints`, `progress` = next progress offset."""
+    """Where a checkpoint lies: after batch `seq`, offsets [first, end) of `checkpoints`, `progress` = next progress offset.
+
+    `slot`: two sets of keys take turns, so that the cleaner keeps this one while the next is being written.
+    """
 
     seq: int
     first: int
     end: int
     progress: int
+    slot: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Progress:
                 "slices": json.dumps(self.slices),
                 "ends": json.dumps(self.ends),
                 "controls": json.dumps(self.controls),
-                "checkpoint": json.dumps([c.seq, c.first, c.end, c.progress] if c else None),
+                "checkpoint": json.dumps([c.seq, c.first, c.end, c.progress, c.slot] if c else None),
             },
         )
 
@@ -133,13 +139,19 @@ class Ledger:
             back *= 8
         return Progress()
 
-    def since(self, checkpoint: Checkpoint | None) -> list[Progress]:
-        """Progress records after a checkpoint (all of them without one), in order."""
+    def since(self, progress: Progress) -> list[Progress]:
+        """The progress record of every batch after its checkpoint, in order. Raises LedgerLostError where one lacks."""
+        checkpoint = progress.checkpoint
         topic, after = self._prefix + "progress", checkpoint.seq if checkpoint else 0
+        if progress.seq == after:
+            return []
         low, high = self._reader.ends(topic, self._partition)
         start = max(low, checkpoint.progress) if checkpoint else low
         records = [progress_of(m.value() or b"") for m in self._reader.read(topic, self._partition, start, high)]
-        return [progress for progress in records if progress.seq > after]
+        batches = [one for one in records if one.seq > after]
+        if [one.seq for one in batches] != list(range(after + 1, progress.seq + 1)):
+            raise LedgerLostError(f"batches {after + 1} to {progress.seq}: {len(batches)} progress records")
+        return batches
 
     def checkpoint(self, where: Checkpoint) -> bytes:
         """The bytes of a checkpoint. Raises LedgerLostError."""
@@ -195,7 +207,7 @@ class _peekable:  # noqa: N801 - an iterator, named like itertools' own
 
     def until(self, end: int) -> Iterator[Message]:
         while True:
-            message = self._next or next(self._messages, None)
+            message = self._next if self._next is not None else next(self._messages, None)  # one without value is false
             self._next = None
             if message is None:
                 return
@@ -205,17 +217,16 @@ class _peekable:  # noqa: N801 - an iterator, named like itertools' own
             yield message
 
 
-def blobs(name: str, seq: int, body: bytes) -> list[tuple[bytes, bytes]]:
-    """(key, value) records of a checkpoint or snapshot, cut into parts of half a MiB."""
-    parts = [body[i : i + PART_BYTES] for i in range(0, len(body), PART_BYTES)] or [b""]
+def blobs(name: str, seq: int, body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(key, value) records of a checkpoint, cut into parts of half a MiB."""
+    count = max(1, -(-len(body) // PART_BYTES))
     meta = json.dumps({"seq": seq})
-    return [
-        (
+    for i in range(count):
+        part = body[i * PART_BYTES : (i + 1) * PART_BYTES]
+        yield (
             f"{name}/{i}".encode(),
-            encode(BLOB, {"name": name, "part": i, "parts": len(parts), "meta": meta, "body": part}),
+            encode(BLOB, {"name": name, "part": i, "parts": count, "meta": meta, "body": part}),
         )
-        for i, part in enumerate(parts)
-    ]
 
 
 class _Reader:
@@ -229,8 +240,9 @@ class _Reader:
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
+                "auto.offset.reset": "error",  # what is gone must not be skipped in silence
                 "fetch.message.max.bytes": 4 * 1024 * 1024,
+                "queued.max.messages.kbytes": 16 * 1024,  # a worker may recover dozens of tasks at once
                 "fetch.wait.max.ms": 10,  # recovery waits for no one: an empty answer may come at once
                 "topic.metadata.refresh.fast.interval.ms": 20,
             }
@@ -242,8 +254,17 @@ class _Reader:
 
     def ends(self, topic: str, partition: int) -> tuple[int, int]:
         """Log start and last stable offset."""
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-        return int(low), int(high)
+        deadline = time.monotonic() + _ENDS_SECONDS
+        while True:
+            try:
+                low, high = self._consumer.get_watermark_offsets(
+                    TopicPartition(topic, partition), timeout=_ENDS_SECONDS
+                )
+                return int(low), int(high)
+            except KafkaException as error:  # a leader that has just moved, or a topic that has just been made
+                if not error.args[0].retriable() or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
 
     def read(self, topic: str, partition: int, first: int, end: int) -> Iterator[Message]:
         """Committed records with first <= offset < end, until the end of the partition at most."""

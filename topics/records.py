@@ -130,7 +130,7 @@ PROGRESS = Schema(
         Field("slices", "string", "区间", "JSON: [[topic, first, end], …] in processing order", required=True),
         Field("ends", "string", "位点", "JSON: topic -> next offset", required=True),
         Field("controls", "string", "控制位点", "JSON: control topic -> next offset in force", required=True),
-        Field("checkpoint", "string", "检查点", "JSON: {seq, first, end, progress} of the newest, or {}", required=True),
+        Field("checkpoint", "string", "检查点", "JSON: [seq, first, end, progress, slot] of the newest, or null", required=True),
     ),
 )
 
