@@ -4,7 +4,7 @@ After a failure the task recovers and reads the same records again; the suspecte
 and a part of one row that fails is poisonous: it goes to the dead letters.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from streams.chunk import Chunk, cut
 
@@ -22,6 +22,11 @@ class Quarantine:
             self._poison.add((part.topic, int(part.offsets[0])))
         else:
             self._rows[part.topic] = (part.prev, part.end, max(1, len(part) // 8))
+
+    def decided(self, ends: Mapping[str, int]) -> None:
+        """Forget the poisonous rows before these offsets of their topics: they are among the dead letters."""
+        if self._poison:
+            self._poison = {(topic, offset) for topic, offset in self._poison if offset >= ends.get(topic, 0)}
 
     def split(self, chunk: Chunk) -> Iterator[tuple[Chunk, bool]]:
         """The chunk in parts, each with whether it is one poisonous row. Untouched where nothing is suspected."""

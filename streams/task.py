@@ -5,33 +5,34 @@ or nothing. Owning = fence predecessors (`init_transactions`), then read progres
 replay of the slices since. Any Kafka error that cannot be retried ends this life of the task: it owns anew and recovers.
 """
 
-import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaException
 
 from streams import metrics
 from streams.align import aligned
-from streams.chunk import Chunk, cut
+from streams.chunk import Chunk, cut, weight
 from streams.controls import Controls
 from streams.ledger import Checkpoint, Ledger, LedgerUnreachableError, Progress, blobs, ledger_partition
 from streams.quarantine import Quarantine
 from streams.stage import Outbox, Stage
+from streams.writer import LONGEST_BACKOFF, Records, Stopping, Writer, fenced
 from topics.arrays import pack, unpack
 
 log = structlog.get_logger()
 
-COMMIT_TIMEOUT: Final = 10.0
-LONGEST_BACKOFF: Final = 5.0
+CONTROL_SECONDS: Final = 60.0
+FENCED_SECONDS: Final = 1.0  # a fenced task waits: most likely a rebalance has given its partition to somebody else
 ALIGN_SECONDS: Final = 0.2  # how long a batch waits for topics that have records in Kafka but none here
 CHECKPOINT_SHARE: Final = 20  # a checkpoint may cost at most 1/20 of a task's time
+CHECKPOINT_PARTS: Final = 16  # of half a MiB in one transaction: hundreds of MiB in one would never get through in time
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,9 @@ class TaskOptions:
     partitions: int
     batch_rows: int = 40_000
     queue_rows: int = 80_000
+    batch_bytes: int = 16 * 2**20
+    queue_bytes: int = 64 * 2**20
     checkpoint_seconds: float = 10.0
-
-
-class Stopping(Exception):  # noqa: N818 - a signal between frames of the task's own thread
-    """The task was told to stop."""
 
 
 class Task:
@@ -75,12 +74,13 @@ class Task:
         self._ledger = Ledger(options.client, options.prefix, where)
         self._ledger_partition = where
         self._queues: dict[str, deque[Chunk]] = {topic: deque() for topic in self.stage.topics}
-        self._rows = 0
+        self._rows = self._bytes = 0
         self._signal = threading.Condition()
         self._stopping = False
         self._live = False
         self._owned = threading.Event()
-        self._producer: Producer | None = None
+        identity = f"{options.prefix}{options.group}.{self.name}"
+        self._writer = Writer(options.client, options.prefix, identity, name)
         self._progress = Progress()
         self._next: dict[str, int] = {}
         self._obeyed: dict[str, int] = {}
@@ -103,7 +103,7 @@ class Task:
     @property
     def live(self) -> bool:
         """Whether recovery is done and batches are being decided."""
-        return self._live
+        return self._live and self._thread.is_alive()
 
     def positions(self) -> dict[str, int]:
         """Topic -> the offset that the next chunk must be chained to."""
@@ -127,13 +127,14 @@ class Task:
             self._next[chunk.topic] = chunk.end
             self._queues[chunk.topic].append(chunk)
             self._rows += len(chunk)
+            self._bytes += weight(chunk)
             self._signal.notify_all()
             return True
 
     @property
     def full(self) -> bool:
         """Whether fetching should pause."""
-        return self._rows >= self._options.queue_rows
+        return self._rows >= self._options.queue_rows or self._bytes >= self._options.queue_bytes
 
     def drop_queue(self) -> None:
         """Forget chunks that wait (a rebalance: they are read again from `positions()`)."""
@@ -147,6 +148,7 @@ class Task:
         """Stop after the batch at hand; `join` waits for it."""
         with self._signal:
             self._stopping = True
+            self._writer.stop()
             self._signal.notify_all()
 
     def join(self, timeout: float) -> None:
@@ -158,27 +160,34 @@ class Task:
     def _run(self) -> None:
         backoff = 0.1
         while not self._stopping:
-            try:
-                self._own()
-                self._recover()
-                backoff = 0.1
-                self._live = True
-                while True:
-                    self._batch(self._take())
-            except Stopping:
-                break
-            except (KafkaException, LedgerUnreachableError) as error:
-                backoff = self._failed(error, "kafka", backoff)
-            except Exception as error:
-                log.exception("task.failed", task=self.name)
-                backoff = self._failed(error, type(error).__name__, backoff)
+            failure = self._live_once()
+            if failure is not None:  # not inside `except`: the traceback would hold on to the producer that is let go
+                if self._live:
+                    backoff = 0.1
+                backoff = self._failed(*failure, backoff)
         self._close()
 
-    def _failed(self, error: Exception, cause: str, backoff: float) -> float:
+    def _live_once(self) -> tuple[str, str, float] | None:
+        """Own, recover and decide until told to stop, or until a failure: its cause, its words, the least wait it asks for."""
+        try:
+            self._own()
+            self._recover()
+            self._live = True
+            while True:
+                self._batch(self._take())
+        except Stopping:
+            return None
+        except (KafkaException, LedgerUnreachableError) as error:
+            return "kafka", str(error), FENCED_SECONDS if fenced(error) else 0.0
+        except BaseException as error:  # a panic in Rust is a BaseException: the thread must outlive it
+            log.exception("task.failed", task=self.name)
+            return type(error).__name__, str(error), 0.0
+
+    def _failed(self, cause: str, words: str, least: float, backoff: float) -> float:
         """Forget this life; the next one owns and recovers from Kafka."""
+        backoff = max(least, backoff)
         metrics.TASK_FAILURES.labels(self.stage_name, cause).inc()
-        log.warning("task.again", task=self.name, cause=cause, error=str(error)[:300], wait=backoff)
-        self._live = False
+        log.warning("task.again", task=self.name, cause=cause, error=words[:300], wait=backoff)
         self._owned.clear()
         self._close()
         with self._signal:
@@ -187,21 +196,7 @@ class Task:
         return min(backoff * 2, LONGEST_BACKOFF)
 
     def _own(self) -> None:
-        options = self._options
-        self._producer = Producer(
-            options.client
-            | {
-                "transactional.id": f"{options.prefix}{options.group}.{self.name}",
-                "transaction.timeout.ms": 5_000,
-                "message.timeout.ms": 5_000,
-                "linger.ms": 0,
-                "partitioner": "murmur2_random",
-                "compression.type": "lz4",
-                "message.max.bytes": 6 * 1024 * 1024,
-                "queue.buffering.max.messages": 1_000_000,
-            }
-        )
-        self._retry(lambda: self._made().init_transactions(COMMIT_TIMEOUT))
+        self._writer.own()
         self._progress = self._ledger.last()
         self.stage = self._make()
         self._obeyed = {}
@@ -211,26 +206,21 @@ class Task:
         self._owned.set()
         self._moved(self)
 
-    def _made(self) -> Producer:
-        if self._producer is None:
-            raise Stopping
-        return self._producer
-
     def _recover(self) -> None:
         """Restore the newest checkpoint, then replay in silence up to progress."""
         began = time.monotonic()
         checkpoint = self._progress.checkpoint
-        if not self._controls.wait_ready(60):
-            raise LedgerUnreachableError("control topics do not answer")
+        self._await(self._controls.wait_ready, "control topics do not answer")
         if checkpoint is not None:
             self._restore(checkpoint)
-        batches = self._ledger.since(checkpoint) if self._progress.seq else []
+        batches = self._ledger.since(self._progress)
         self._replay(batches)
         self._ledger.close()
         if not self._progress.controls:
             self._obey(self._controls.ends())
         self._checkpoint_due = time.monotonic() + self._options.checkpoint_seconds
         self._progress_offset = checkpoint.progress if checkpoint else 0
+        self._dirty = bool(batches)
         metrics.RECOVERY_SECONDS.labels(self.stage_name).observe(time.monotonic() - began)
         log.info(
             "task.live",
@@ -264,11 +254,20 @@ class Task:
         finally:
             replay.close()
 
+    def _await(self, ready: Callable[[float], bool], otherwise: str) -> None:
+        """Wait for the control topics. Raises Stopping, LedgerUnreachableError."""
+        deadline = time.monotonic() + CONTROL_SECONDS
+        while not ready(0.2):
+            if self._stopping:
+                raise Stopping
+            if time.monotonic() > deadline:
+                raise LedgerUnreachableError(otherwise)
+
     def _obey(self, ends: dict[str, int]) -> None:
         """Hand the stage the control records up to `ends`."""
         wanted = {t: e for t, e in ends.items() if t in self.stage.controls and e > self._obeyed.get(t, 0)}
-        if wanted and not self._controls.wait_for(wanted, 60):
-            raise LedgerUnreachableError(f"control topics stand behind {wanted}")
+        if wanted:
+            self._await(lambda seconds: self._controls.wait_for(wanted, seconds), f"control topics are behind {wanted}")
         for topic, end in wanted.items():
             records = self._controls.between(topic, self._obeyed.get(topic, 0), end)
             if records:
@@ -285,12 +284,15 @@ class Task:
             if self._stopping:
                 raise Stopping
             was_full = self.full
-            chunks = aligned(self._queues, self._unfetched(self), self._options.batch_rows) if self._rows else []
+            chunks = self._aligned() if self._rows else []
             for part in chunks:
                 self._advance(part)
             if was_full and not self.full:
                 self._drained(self)
         return chunks
+
+    def _aligned(self) -> list[Chunk]:
+        return aligned(self._queues, self._unfetched(self), self._options.batch_rows, self._options.batch_bytes)
 
     def _wait_for_slower_topics(self) -> None:
         """A topic whose records are still in Kafka may hold earlier ones: wait a little, once for each of its positions."""
@@ -310,11 +312,12 @@ class Task:
         if part.end < head.end:
             queue.appendleft(cut(head, int(np.searchsorted(head.offsets, part.end)), len(head)))
         self._rows -= len(part)
+        self._bytes -= weight(part)
 
     def _clear(self) -> None:
         for queue in self._queues.values():
             queue.clear()
-        self._rows = 0
+        self._rows = self._bytes = 0
 
     def _batch(self, chunks: list[Chunk]) -> None:
         if chunks:
@@ -337,9 +340,11 @@ class Task:
             if poisonous:
                 out.reject(self.stage_name, part, 0, "processing-failed")
                 continue
+            before = out.counts()
             try:
                 self.stage.step(part, out)
-            except Exception:
+                out.check(before)
+            except BaseException:
                 self._quarantine.suspect(part)
                 raise
             slices.append((part.topic, part.prev, part.end))
@@ -354,89 +359,39 @@ class Task:
     def _commit(self, out: Outbox, progress: Progress) -> None:
         """One transaction: outputs and progress."""
         began = time.monotonic()
-        producer = self._made()
-        producer.begin_transaction()
-        for topic, records in out.records.items():
-            self._produce(self._options.prefix + topic, records)
-        self._finish(progress)
+        self._stand(progress, out.records)
         metrics.COMMIT_SECONDS.labels(self.stage_name).observe(time.monotonic() - began)
+        self._quarantine.decided(progress.ends)
         self.stage.report(live=True)
 
-    def _finish(self, progress: Progress) -> None:
-        self._made().produce(
-            self._options.prefix + "progress",
-            progress.encode(self.name),
-            self.name.encode(),
-            partition=self._ledger_partition,
-            on_delivery=self._delivered,
-        )
-        self._retry(lambda: self._made().commit_transaction(COMMIT_TIMEOUT))
-        self._progress = progress
-
-    def _delivered(self, error: KafkaError | None, message: Any) -> None:
-        if error is None:
-            self._progress_offset = message.offset() + 1
-
-    def _produce(self, topic: str, records: list[tuple[bytes, bytes, int]]) -> None:
-        producer = self._made()
-        for key, value, partition in records:
-            while True:
-                try:
-                    producer.produce(topic, value, key, partition=partition)
-                    break
-                except BufferError:
-                    producer.poll(0.05)
+    def _stand(self, progress: Progress, outputs: Mapping[str, Records]) -> None:
+        """Commit outputs with the progress that they mean."""
+        record = (self.name.encode(), progress.encode(self.name), self._ledger_partition)
+        offsets = self._writer.write({**outputs, "progress": [record]}, "progress")
+        self._progress, self._progress_offset = progress, offsets[0] + 1
 
     def _save(self) -> None:
-        """A checkpoint: its parts and a progress record that points to them, in one transaction."""
+        """A checkpoint: its parts in transactions of a few MiB, then a progress record that points to them.
+
+        Until that is committed the checkpoint before holds, whose parts are under the other set of keys.
+        """
         began = time.monotonic()
         arrays = self.stage.snapshot() | {f"_obeyed:{t}": np.array(e, np.int64) for t, e in self._obeyed.items()}
         body = pack(arrays)
-        producer = self._made()
+        seq, standing, last = self._progress.seq, self._progress_offset, self._progress.checkpoint
+        slot = 1 - last.slot if last else 0
+        parts = [(key, value, self._ledger_partition) for key, value in blobs(f"{self.name}/{slot}", seq, body)]
         offsets: list[int] = []
-
-        def placed(error: KafkaError | None, message: Any) -> None:
-            if error is None:
-                offsets.append(message.offset())
-
-        seq, before = self._progress.seq, self._progress_offset
-        producer.begin_transaction()
-        for key, value in blobs(self.name, seq, body):
-            producer.produce(
-                self._options.prefix + "checkpoints", value, key, partition=self._ledger_partition, on_delivery=placed
-            )
-        self._retry(lambda: producer.flush(COMMIT_TIMEOUT))
-        if not offsets:
-            raise LedgerUnreachableError("checkpoint was not acknowledged")
-        where = Checkpoint(seq, min(offsets), max(offsets) + 1, before)
-        self._finish(replace(self._progress, slices=[], checkpoint=where))
+        for first in range(0, len(parts), CHECKPOINT_PARTS):
+            offsets += self._writer.write({"checkpoints": parts[first : first + CHECKPOINT_PARTS]}, "checkpoints")
+        where = Checkpoint(seq, min(offsets), max(offsets) + 1, standing, slot)
+        self._stand(replace(self._progress, slices=[], checkpoint=where), {})
         self._dirty = False
         metrics.CHECKPOINT_BYTES.labels(self.name).set(len(body))
         cost = time.monotonic() - began
         self._checkpoint_due = time.monotonic() + max(self._options.checkpoint_seconds, CHECKPOINT_SHARE * cost)
 
-    def _retry(self, call: Callable[[], Any]) -> None:
-        """Call until it succeeds, while Kafka says that the same call may be made again."""
-        backoff = 0.05
-        while True:
-            try:
-                call()
-                return
-            except KafkaException as error:
-                if self._stopping:
-                    raise Stopping from error
-                if not error.args[0].retriable():
-                    raise
-                metrics.KAFKA_WAITS.labels(self.stage_name).inc()
-                with self._signal:
-                    self._signal.wait_for(lambda: self._stopping, backoff)
-                backoff = min(backoff * 2, LONGEST_BACKOFF)
-
     def _close(self) -> None:
         self._live = False
         self._ledger.close()
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            with contextlib.suppress(KafkaException):  # an open transaction dies with its producer anyway
-                producer.abort_transaction(2)
-            producer.purge()
+        self._writer.close()
