@@ -75,6 +75,13 @@ def faust_app(settings: Settings, runtime: Runtime) -> faust.App:
         async for chunk in stream:
             runtime.offer(chunk)
 
+    @app.on_partitions_assigned.connect
+    async def assigned(_: Any, /, *given: Any, **__: Any) -> None:
+        if not given[
+            0
+        ]:  # Faust seeks nowhere then, so nobody would ask for positions, and old tasks would fence new owners
+            await runtime.positions(set())
+
     return app
 
 

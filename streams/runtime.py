@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -16,6 +16,7 @@ from streams.stage import Stage
 from streams.task import Task, TaskOptions
 
 log = structlog.get_logger()
+# Together below the minute that Faust grants a seek: it would go on without our positions.
 OWN_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 20.0
 
@@ -66,22 +67,24 @@ class Runtime:
             self._throttle(task)
 
     async def positions(self, tps: set[TP]) -> dict[TP, int]:
-        """See `streams.transport.Owner`."""
+        """See `streams.transport.Owner`. An empty set gives everything up. Raises NotColocatedError."""
         self._loop = asyncio.get_running_loop()
         metrics.REBALANCES.inc()
         wanted = self._wanted(tps)
         loop = self._loop
-        await loop.run_in_executor(None, self._give_up, set(self.tasks) - wanted)
+        # Faust has just resumed every partition. What is throttled from here on has reason to be: forget none of it.
+        self._throttled.clear()
+        await loop.run_in_executor(None, _await_end, self._give_up(set(self.tasks) - wanted))
         for key in sorted(wanted):
             if key in self.tasks:
                 self.tasks[key].drop_queue()
+                self._unthrottle(self.tasks[key])
             else:
                 self.tasks[key] = self._task(*key)
                 self.tasks[key].start()
         deadline = time.monotonic() + OWN_SECONDS
         for key in sorted(wanted):
             await loop.run_in_executor(None, self.tasks[key].wait_owned, max(0.0, deadline - time.monotonic()))
-        self._throttled.clear()
         self.assigned_at = time.monotonic()
         for name in self._stages:
             metrics.TASKS.labels(name).set(sum(key[0] == name for key in wanted))
@@ -102,7 +105,7 @@ class Runtime:
 
     def stop(self) -> None:
         """Stop all tasks after the batch at hand."""
-        self._give_up(set(self.tasks))
+        _await_end(self._give_up(set(self.tasks)))
 
     def _wanted(self, tps: set[TP]) -> set[tuple[str, int]]:
         """(stage, partition) pairs of an assignment. Raises NotColocatedError."""
@@ -142,12 +145,12 @@ class Runtime:
         }
         return {topic: end for topic, (end, at) in ends.items() if end is not None and end > at}
 
-    def _give_up(self, keys: set[tuple[str, int]]) -> None:
+    def _give_up(self, keys: set[tuple[str, int]]) -> list[Task]:
+        """Tell tasks to stop, and forget them."""
         tasks = [task for key in keys if (task := self.tasks.pop(key, None)) is not None]
         for task in tasks:
             task.stop()
-        for task in tasks:
-            task.join(STOP_SECONDS)
+        return tasks
 
     def _positions(self, task: Task) -> dict[TP, int]:
         prefix = self._options.prefix
@@ -184,3 +187,10 @@ class Runtime:
             self._throttled.discard(key)
             for tp in self._positions(task):
                 self.consumer.unthrottle(tp)
+
+
+def _await_end(tasks: Sequence[Task]) -> None:
+    """Wait for stopped tasks. One that is stuck in Kafka is left behind: whoever owns next fences it."""
+    deadline = time.monotonic() + STOP_SECONDS
+    for task in tasks:
+        task.join(max(0.0, deadline - time.monotonic()))
