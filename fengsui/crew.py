@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ from fengsui.settings import Settings
 log = structlog.get_logger()
 READY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.1
+_SHORTEST_SECONDS: Final = 0.5
+_LONGEST_SECONDS: Final = 10.0
 _CALM_SECONDS: Final = 30.0  # a worker that lived this long died of something new: begin again with a short wait
 
 
@@ -53,15 +56,25 @@ class Crew:
 
     def __enter__(self) -> "Crew":
         (self._settings.data_dir / "workers").mkdir(parents=True, exist_ok=True)
-        self._children = [self._start(i) for i in range(self._count)]
+        try:
+            for i in range(self._count):
+                self._children.append(self._start(i))
+        except BaseException:
+            self._stop()
+            raise
         self._watch.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._watch.join()
-        for child in self._children:
-            child.stop()
+        self._stop()
+
+    def _stop(self) -> None:
+        """All at once: each may take its grace."""
+        with ThreadPoolExecutor(max(1, len(self._children))) as pool:
+            for _ in pool.map(Child.stop, self._children):
+                pass
 
     @property
     def pids(self) -> list[int]:
@@ -94,13 +107,26 @@ class Crew:
         return Child(Command(argv, self._log(i), grace_seconds=30.0, env=environment(self._settings)))
 
     def _mend(self) -> None:
-        wait, started = 0.5, time.monotonic()
+        """Start the dead again: at once at first, then ever later, each by its own record. Nothing may end this thread."""
+        waits = [_SHORTEST_SECONDS] * self._count
+        started = [time.monotonic()] * self._count
+        due: dict[int, float] = {}
         while not self._stopping.wait(0.2):
+            now = time.monotonic()
             for i, child in enumerate(self._children):
-                if child.alive:
-                    continue
-                wait = 0.5 if time.monotonic() - started > _CALM_SECONDS else min(wait * 2, 10.0)
-                log.warning("worker.died", worker=i, code=child.exit_code, again_in=wait)
-                if self._stopping.wait(wait):
-                    return
-                self._children[i], started = self._start(i), time.monotonic()
+                if i not in due and not child.alive:
+                    calm = now - started[i] > _CALM_SECONDS
+                    waits[i] = _SHORTEST_SECONDS if calm else min(waits[i] * 2, _LONGEST_SECONDS)
+                    due[i] = now + waits[i]
+                    log.warning("worker.died", worker=i, code=child.exit_code, again_in=waits[i])
+                if i in due and now >= due[i]:
+                    del due[i]
+                    started[i] = time.monotonic()
+                    self._renew(i, child)
+
+    def _renew(self, i: int, dead: Child) -> None:
+        dead.stop()  # its launcher's pipes
+        try:
+            self._children[i] = self._start(i)
+        except (ServiceError, OSError) as error:
+            log.warning("worker.start", worker=i, error=str(error))
