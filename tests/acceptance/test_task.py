@@ -1,5 +1,6 @@
 """A task against a real broker: whatever happens to it, its outputs are those of one undisturbed pass."""
 
+import gc
 import random
 import time
 
@@ -182,3 +183,23 @@ def test_random_lives(settings: Settings) -> None:
 def _end(task: Task) -> None:
     task.stop()
     task.join(30)
+
+
+def test_a_fenced_life_leaves_no_producer_behind(settings: Settings) -> None:
+    """A task that is fenced lets go of its producer: each holds threads, connections and a queue."""
+    with open_bench(settings) as bench:
+        task = bench.task()
+        for i in range(2):
+            bench.send(numbers(i * 10, i * 10 + 10))
+            at_end(bench, i * 10 + 10)
+            rival = Writer(
+                bench.client, settings.topic_prefix, f"{settings.topic_prefix}{settings.group}.feedback/0", "feedback"
+            )
+            rival.own()
+            rival.close()
+        bench.send(numbers(20, 30))
+        at_end(bench, 30)
+        _end(task)
+        del rival
+        gc.collect()
+        assert [p for p in gc.get_objects() if isinstance(p, Producer)] == [bench.producer]

@@ -134,7 +134,7 @@ class Bench:
             }
         )
         consumer.assign([TopicPartition(self.settings.topic_prefix + topic, partition, 0)])
-        values = []
+        values: list[bytes] = []
         try:
             while True:
                 for message in consumer.consume(1000, 0.1):
