@@ -1,6 +1,7 @@
 """The events of the benchmarks: cold-store temperatures of 100,000 subjects, the same for every contender."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,21 @@ def produce(client: dict[str, Any], topic: str, events: int, seed: int = 1) -> f
         _put(producer, topic, _frame(rng, names, start, first, min(BATCH, events - first)))
     producer.flush()
     return time.perf_counter() - began
+
+
+def steady(rate: int, seconds: int, seed: int = 2) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """(values, keys) a hundredth of a second's events at a time, given out when they are due; occurred_at is that moment."""
+    names, rng = np.array(subjects()), np.random.default_rng(seed)
+    each, began = rate // 100, time.time()
+    for tick in range(100 * seconds):
+        wait = began + tick / 100 - time.time()
+        if wait > 0:
+            time.sleep(wait)
+        now = int(time.time() * 1000)
+        frame = _frame(rng, names, now, tick * each, each).with_columns(
+            occurred_at=pl.lit(now), observed_at=pl.lit(now)
+        )
+        yield encode_frame(KINDS["iot"].schema, frame), [subject.encode() for subject in frame["subject"].to_list()]
 
 
 def _frame(rng: np.random.Generator, names: Any, start: int, first: int, n: int) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from typing import Any
 
 from bench.contender import Meter
@@ -47,6 +48,10 @@ async def run(settings: Settings, events: int) -> None:
     app.loop = asyncio.get_running_loop()
     runtime.consumer = app.consumer
     await app.start()
+    while not runtime.ready():  # noqa: ASYNC110 - as below
+        await asyncio.sleep(0.01)
+    sys.stdout.write("READY\n")
+    sys.stdout.flush()
     while sum(end for tp, end in runtime.seen().items() if tp.topic.endswith("events.iot")) < events:  # noqa: ASYNC110 - see below
         await asyncio.sleep(0.01)  # the condition is in other threads; 10 ms are noise in a run of seconds
     hits = int(sum(s.value for m in _clues() for s in m.samples if s.name.endswith("_total")))

@@ -56,19 +56,21 @@ class Stand:
     """A prefix of its own on a broker, with the events on it; contenders run one after the other."""
 
     def __init__(self, settings: Settings, events: int) -> None:
-        self.settings = settings.model_copy(update={"topic_prefix": f"bench{uuid.uuid4().hex[:6]}."})
+        self.settings = settings
         self.events = events
-        self.topic = self.settings.topic_prefix + "events.iot"
+        self.topic = ""
 
-    def prepare(self) -> float:
-        """Topics, rules, events; returns seconds."""
+    def prepare(self, events: int | None = None) -> float:
+        """A new prefix with topics, rules and events (default: all); returns the seconds to produce them."""
+        self.settings = self.settings.model_copy(update={"topic_prefix": f"bench{uuid.uuid4().hex[:6]}."})
+        self.topic = self.settings.topic_prefix + "events.iot"
         client = self.settings.kafka_client()
         ensure_topics(client, self.settings.topic_prefix, self.settings.partitions, 1)
         admin = AdminClient({"bootstrap.servers": self.settings.kafka})
         for created in admin.create_topics([NewTopic(f"{self.topic}.out", PARTITIONS, 1)]).values():
             created.result(30)
         publish(self.settings, rules(), "bench")
-        return produce(client, self.topic, self.events)
+        return produce(client, self.topic, self.events if events is None else events)
 
     def _forget(self) -> None:
         """Delete what the last run of ours left: progress, checkpoints and outputs; the events stay."""
@@ -92,12 +94,13 @@ class Stand:
             if contender == "faust":
                 argv += ["--datadir", scratch, "worker", "--without-web", "-l", "warn"]
             done = subprocess.run(
-                argv, env=self._environment(run, scratch), capture_output=True, text=True, timeout=TIMEOUT, check=False,
+                argv, env=self.environment(run, scratch), capture_output=True, text=True, timeout=TIMEOUT, check=False,
                 cwd=Path(__file__).parents[1],
             )  # fmt: skip
         return result_of(done.stdout + done.stderr)
 
-    def _environment(self, run: str, scratch: str) -> dict[str, str]:
+    def environment(self, run: str, scratch: str) -> dict[str, str]:
+        """What a contender's process is told."""
         settings = self.settings
         return dict(os.environ) | {
             "BENCH_KAFKA": settings.kafka,

@@ -18,6 +18,7 @@ def bench(
     json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """吞吐量对比 (throughput beside a peer): the same events, the same broker, alternating rounds, medians."""
+    from bench.latency import measure
     from bench.workloads import Stand, compare
     from fengsui.embedded import services
 
@@ -25,6 +26,7 @@ def bench(
         stand = Stand(running.settings, events)
         stand.prepare()
         results = compare(stand, peer, rounds)
+        waits = measure(stand)
     ours = statistics.median(r.rate for r, _ in results)
     theirs = statistics.median(p.rate for _, p in results if p) if peer else None
     report = {
@@ -44,6 +46,7 @@ def bench(
             for r, p in results
         ],
         "peak_memory_mb": round(max(r.peak_memory_mb for r, _ in results)),
+        "latency_ms": {"p50": waits["p50"], "p99": waits["p99"]},
         "cpu_seconds_per_million": round(statistics.median(r.cpu_seconds / r.events * 1e6 for r, _ in results), 2),
     }
     say(

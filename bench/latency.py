@@ -1,0 +1,79 @@
+"""From produce to a read-committed reader, at a steady 20,000 events a second."""
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from bench.events import PARTITIONS, steady
+from bench.workloads import TIMEOUT, Stand
+from topics.wire import decode
+
+RATE, SECONDS, WARM_SECONDS = 20_000, 12, 4
+
+
+def measure(stand: Stand, rate: int = RATE, seconds: int = SECONDS) -> dict[str, float]:
+    """p50 and p99 in ms over the clues of a steady stream (an event's occurred_at is when it was produced); the first
+    seconds are left out. Also how many clues that were."""
+    stand.prepare(events=0)
+    waits: list[tuple[float, float]] = []
+    stop = threading.Event()
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = stand.environment("latency", scratch) | {"BENCH_EVENTS": str(rate * seconds)}
+        argv = [sys.executable, "-m", "bench.ours"]
+        root = Path(__file__).parents[1]
+        with subprocess.Popen(
+            argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=root
+        ) as engine:
+            assert engine.stdout is not None
+            while "READY" not in engine.stdout.readline():
+                if engine.poll() is not None:
+                    raise RuntimeError("the engine did not start")
+            reader = threading.Thread(target=_read, args=(stand, waits, stop))
+            reader.start()
+            began = time.time()
+            _produce(stand, rate, seconds)
+            engine.wait(TIMEOUT)
+            stop.set()
+            reader.join()
+    late = np.array([wait for at, wait in waits if at - began >= WARM_SECONDS])
+    if not late.size:
+        raise RuntimeError("no clue was read")
+    p50, p99 = np.percentile(late * 1000, [50, 99])
+    return {"p50": round(float(p50), 1), "p99": round(float(p99), 1), "clues": len(late), "events_per_second": rate}
+
+
+def _read(stand: Stand, waits: list[tuple[float, float]], stop: threading.Event) -> None:
+    consumer = Consumer(
+        _client(stand) | {"group.id": "latency", "isolation.level": "read_committed", "fetch.wait.max.ms": 5}
+    )
+    topic = stand.settings.topic_prefix + "clues"
+    consumer.assign([TopicPartition(topic, p, 0) for p in range(PARTITIONS)])
+    while not stop.is_set():
+        for message in consumer.consume(500, 0.005):
+            if message.error() is None:
+                now, produced = time.time(), int(decode(message.value() or b"")[1]["occurred_at"]) / 1000
+                waits.append((produced, now - produced))
+    consumer.close()
+
+
+def _client(stand: Stand) -> dict[str, Any]:
+    return stand.settings.kafka_client() | {"auto.offset.reset": "earliest"}
+
+
+def _produce(stand: Stand, rate: int, seconds: int) -> None:
+    producer = Producer(
+        stand.settings.kafka_client()
+        | {"linger.ms": 2, "partitioner": "murmur2_random", "queue.buffering.max.messages": 500_000}
+    )
+    for values, keys in steady(rate, seconds):
+        for value, key in zip(values, keys, strict=True):
+            producer.produce(stand.topic, value, key)
+        producer.poll(0)
+    producer.flush()
