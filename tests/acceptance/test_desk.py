@@ -86,3 +86,38 @@ def _states(view: ViewReader) -> dict[str, int]:
         return dict(Counter(clue["state"] for clue in view.list(limit=1000).clues))
     except redis.RedisError:
         return {}
+
+
+def test_a_claim_of_a_closed_clue_is_refused_with_its_reason(house: House) -> None:
+    """Claimed, handled, fed back and closed: a later claim hears `clue-closed`, and the log shows the whole way."""
+    clue_id = house.records("clues")[0]["clue_id"]
+    who = {"actor": "li", "department": "market-supervision"}
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("claim", {}),
+        ("handle", {"note": "现场核查"}),
+        ("feedback", {"verdict": "confirmed", "text": "属实"}),
+        ("close", {}),
+    ]
+    with client(house.settings) as desk:
+        for verb, arguments in steps:
+            assert desk.post(command(verb, clue_id, arguments, **who), 30)["accepted"]
+        answer = desk.post(command("claim", clue_id, actor="wang", department="market-supervision"), 30)
+    assert (answer["accepted"], answer["reason"]) == (False, "clue-closed")
+    verbs = [entry["verb"] for entry in house.records("clue-log") if entry["clue_id"] == clue_id and entry["accepted"]]
+    assert verbs == ["dispatch", "claim", "handle", "feedback", "close"]
+
+
+def test_a_person_raises_a_clue_by_hand(house: House) -> None:
+    """A clue raised by hand goes the same way: dispatched to its department, claimed, in the audit with its actor."""
+    clue = {
+        "title": "无证经营", "sector": "market", "severity": "yellow", "department": "market-supervision",
+        "subject": "site:market-7", "explanation": "群众当面反映",
+    }  # fmt: skip
+    with client(house.settings) as desk:
+        raised = desk.post(command("raise", "manual-1", clue, actor="zhao", department="coordinator"), 30)
+        claimed = desk.post(command("claim", "manual-1", actor="li", department="market-supervision"), 30)
+    assert raised["accepted"]
+    assert claimed["owner"] == "li"
+    house.settle()
+    assert "manual-1" in {w["clue_id"] for w in house.records("warnings.market-supervision")}
+    assert ("zhao", "clue.raise") in {(a["actor"], a["action"]) for a in house.records("audit")}
