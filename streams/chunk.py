@@ -61,3 +61,27 @@ def cut(chunk: Chunk, first: int, last: int) -> Chunk:
 def weight(chunk: Chunk) -> int:
     """Bytes of the values of a chunk, about."""
     return sum(map(len, filter(None, chunk.values)))
+
+
+def merged(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """The same records with neighbours of one topic put together: a stage has a cost a chunk, whatever it holds."""
+    runs: list[list[Chunk]] = []
+    for chunk in chunks:
+        if runs and runs[-1][-1].topic == chunk.topic and runs[-1][-1].end == chunk.prev:
+            runs[-1].append(chunk)
+        else:
+            runs.append([chunk])
+    return [run[0] if len(run) == 1 else _together(run) for run in runs]
+
+
+def _together(run: list[Chunk]) -> Chunk:
+    return Chunk(
+        run[0].topic,
+        run[0].partition,
+        run[0].prev,
+        run[-1].end,
+        np.concatenate([chunk.offsets for chunk in run]),
+        np.concatenate([chunk.timestamps for chunk in run]),
+        [key for chunk in run for key in chunk.keys],
+        [value for chunk in run for value in chunk.values],
+    )

@@ -18,7 +18,7 @@ from confluent_kafka import KafkaException
 
 from streams import metrics
 from streams.align import aligned
-from streams.chunk import Chunk, cut, weight
+from streams.chunk import Chunk, cut, merged, weight
 from streams.controls import Controls
 from streams.ledger import Checkpoint, Ledger, LedgerUnreachableError, Progress, blobs, ledger_partition
 from streams.quarantine import Quarantine
@@ -289,7 +289,7 @@ class Task:
                 self._advance(part)
             if was_full and not self.full:
                 self._drained(self)
-        return chunks
+        return merged(chunks)
 
     def _aligned(self) -> list[Chunk]:
         return aligned(self._queues, self._unfetched(self), self._options.batch_rows, self._options.batch_bytes)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.chunk import Chunk, cut
+from streams.chunk import Chunk, cut, merged
 
 
 def chunk(offsets: list[int], prev: int = 0, end: int | None = None, topic: str = "events.iot") -> Chunk:
@@ -27,3 +27,14 @@ def test_cuts_of_a_chunk_cover_its_offsets_without_gap_or_overlap(steps: list[in
     assert parts[-1].end == whole.end
     assert all(a.end == b.prev for a, b in itertools.pairwise(parts))
     assert [v for p in parts for v in p.values] == whole.values
+    [again] = merged(parts)
+    assert (again.prev, again.end, again.values) == (whole.prev, whole.end, whole.values)
+    assert again.offsets.tolist() == whole.offsets.tolist()
+
+
+def test_only_neighbours_of_one_topic_are_put_together() -> None:
+    """The order of decision stays; a gap in the chain stays a border."""
+    a, b = chunk([0, 1]), chunk([2, 3], prev=2)
+    other, far = chunk([0], topic="events.video"), chunk([9], prev=9)
+    assert [len(c) for c in merged([a, b, other, far])] == [4, 1, 1]
+    assert [c.topic for c in merged([a, other, b])] == ["events.iot", "events.video", "events.iot"]
