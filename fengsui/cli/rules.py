@@ -18,13 +18,14 @@ from rules.selftest import Report, missing
 from topics.codes import DEPARTMENTS, SECTORS, SEVERITIES
 from topics.events import KINDS
 
+Packs = Annotated[Path, Parameter(show_default=False)]  # the default is a path of this machine: the words say it
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
 
 app = App(name="rules", help="规则：检查、测试、发布 Rule files: check, test, list, show, publish, diff.")
 
 
 @app.command
-def check(path: Path = PACKS, *, json: Json = False) -> None:
+def check(path: Packs = PACKS, *, json: Json = False) -> None:
     """检查规则文件: read rule files, and say file, line and column of whatever is wrong.
 
     Args:
@@ -45,7 +46,7 @@ def check(path: Path = PACKS, *, json: Json = False) -> None:
 
 
 @app.command(name="test")
-def run(path: Path = PACKS, *, json: Json = False) -> None:
+def run(path: Packs = PACKS, *, json: Json = False) -> None:
     """运行规则自带的测试: run the tests inside rule files.
 
     Args:
@@ -65,7 +66,7 @@ def run(path: Path = PACKS, *, json: Json = False) -> None:
 
 
 @app.command(name="list")
-def list_(path: Path = PACKS, *, json: Json = False) -> None:
+def list_(path: Packs = PACKS, *, json: Json = False) -> None:
     """列出规则: the rules of a file or folder.
 
     Args:
@@ -83,7 +84,7 @@ def list_(path: Path = PACKS, *, json: Json = False) -> None:
 
 
 @app.command
-def show(rule: str, path: Path = PACKS, *, json: Json = False) -> None:
+def show(rule: str, path: Packs = PACKS, *, json: Json = False) -> None:
     """显示一条规则: what one rule says.
 
     Args:
@@ -110,7 +111,7 @@ def show(rule: str, path: Path = PACKS, *, json: Json = False) -> None:
 
 
 @app.command
-def publish(path: Path = PACKS, *, actor: str = "", json: Json = False) -> None:
+def publish(path: Packs = PACKS, *, actor: str = "", json: Json = False) -> None:
     """发布规则: put rules whose tests pass onto the rules topic; workers obey them from their next batch on.
 
     Args:
@@ -132,7 +133,7 @@ def publish(path: Path = PACKS, *, actor: str = "", json: Json = False) -> None:
 
 
 @app.command
-def diff(path: Path = PACKS, *, json: Json = False) -> None:
+def diff(path: Packs = PACKS, *, json: Json = False) -> None:
     """与已发布的规则比较: what publishing these files would change in meaning.
 
     Args:
