@@ -14,6 +14,7 @@ from rules.plan import Judged
 from topics.records import CLUE
 
 SCHEMA: Final[dict[str, type[pl.DataType]]] = {**CLUE.columns, "shadow": pl.Boolean}
+_NOTHING: Final = pl.DataFrame(schema=SCHEMA)
 ID_BYTES: Final = 20
 _SMALL: Final = 1e-3
 
@@ -58,6 +59,8 @@ def storm(judged: Judged, hour: int, limit: int, row: Mapping[str, Any]) -> dict
 
 def frame(records: list[dict[str, Any]]) -> pl.DataFrame:
     """Clues as columns: those of the clue record, then `shadow`."""
+    if not records:
+        return _NOTHING.clone()
     return pl.DataFrame(records, schema=SCHEMA, orient="row")
 
 

@@ -15,12 +15,13 @@ from rules import clues, features, plan
 from rules.arrays import Arrays, Bools, Ints
 from rules.compile import Lists
 from rules.episodes import Episodes, StormCap
-from rules.features import Events, Part, View
+from rules.features import Columns, Events, Part, View
 from rules.model import Rule
 from rules.plan import Spec
-from rules.raising import Raiser, Ranked, Source, fired, fired_in_views, mask
-from rules.steps import Steps, copied, present, steps
+from rules.raising import Hit, Raiser, Source, hits_of
+from rules.steps import First, Steps, copied, present, steps
 from rules.windows import DAY, WindowStore
+from topics.buffers import filled, select, truths
 from topics.events import KINDS
 
 CAP_PER_HOUR: Final = 500
@@ -82,21 +83,18 @@ class Judge:
         clock = np.maximum.accumulate(np.maximum(frame["_ts"].to_numpy(), self._clock))
         self._clock = int(clock[-1])
         self._judged += frame.height
-        if not todo.first:
+        if not (todo.plain or todo.specs):
             return clues.frame([])
         events = self._events(kind, present(frame, todo.columns), clock)
-        first = events.frame.select(pl.col("_ts"), *todo.first)
-        source = Source(clock, topic, partition)
-        found: list[Ranked] = []
+        first = First(events.frame, todo)
+        hits: list[Hit] = []
+        view = View(events.frame, np.arange(frame.height), 0)
         for judged in todo.plain:
-            rows = np.flatnonzero(mask(first[f"gate{judged.order}"]))
+            rows = np.flatnonzero(first.gate(judged))
             if rows.size:
-                firing = fired(judged, events.frame[rows], rows, events.ts[rows], 0)
-                found += self._raiser.clues(judged, firing, source)
-        for judged, firing in fired_in_views(todo.featured, self._views(kind, events, first), events.ts):
-            found += self._raiser.clues(judged, firing, source)
-        found.sort(key=lambda ranked: ranked[0])
-        return clues.frame([record for _, record in found])
+                hits.append(Hit(judged, view, rows, events.ts[rows]))
+        hits += self._featured(kind, events, first)
+        return clues.frame(self._raiser.clues(hits, Source(clock, topic, partition)) if hits else [])
 
     def copies(self, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         """Events that rules with a foreign key need: `row` (UInt32, index into the frame) and `key` (`region:320102`), by row."""
@@ -104,14 +102,16 @@ class Judge:
         schema = {"row": pl.UInt32, "key": pl.String}
         if not todo.copies or frame.height == 0:
             return pl.DataFrame(schema=schema)
-        wide = present(frame, todo.copy_columns)
-        parts = [
-            wide.select(row=pl.int_range(pl.len(), dtype=pl.UInt32), key=plan.foreign_key(name), _needed=needed)
-            .filter(pl.col("_needed") & pl.col("key").is_not_null())
-            .drop("_needed")
-            for name, needed in todo.copies
+        found = select(present(frame, todo.copy_columns), list(todo.copies))
+        keys = found.get_columns()[0::2]
+        rows = [
+            np.flatnonzero(truths(needed) & filled(key))
+            for key, needed in zip(keys, found.get_columns()[1::2], strict=True)
         ]
-        return pl.concat(parts).sort("row", maintain_order=True)
+        order = np.argsort(np.concatenate(rows), kind="stable")
+        key = pl.concat([key.gather(mine) for key, mine in zip(keys, rows, strict=True)])
+        row = pl.Series("row", np.concatenate(rows)[order].astype(np.uint32))
+        return pl.DataFrame([row, key.gather(order).alias("key")])
 
     def snapshot(self) -> Arrays:
         """All state as numpy arrays, none of objects."""
@@ -154,30 +154,38 @@ class Judge:
         prompt = frame["observed_at"].to_numpy() - ts <= self._lateness.get(kind, 0)
         return Events(frame, ts, clock, prompt)
 
-    def _views(self, kind: str, events: Events, first: pl.DataFrame) -> list[View]:
-        """Feed the stores, and lay their answers beside the events they were asked for."""
-        todo, n = self._steps[kind], events.ts.size
+    def _featured(self, kind: str, events: Events, first: First) -> list[Hit]:
+        """Feed the stores, and see which rules hold with their answers beside the events they were asked for."""
+        todo = self._steps[kind]
+        rules = [judged for judged in todo.featured if first.gate(judged).any()]
         asked: dict[str, Bools] = {}
-        for judged in todo.featured:
-            gate = mask(first[f"gate{judged.order}"])
+        for judged in rules:
+            gate = first.gate(judged)
             for store in judged.stores:
                 asked[store] = asked[store] | gate if store in asked else gate
+        parts = self._answers(kind, events, first, asked)
+        if not any(part.asked.any() for part in parts.values()):
+            return []
+        reads = list(dict.fromkeys(read for judged in rules for read in judged.reads))
+        own = features.own_view(events, parts, reads, self._specs, self._stores)
+        again = features.again_view(events, own, parts, self._specs, self._stores)
+        gates = [first.gate(judged) for judged in rules]
+        return [hit for view in (own, again) if view is not None for hit in hits_of(rules, view, gates, events.ts)]
+
+    def _answers(self, kind: str, events: Events, first: First, asked: Mapping[str, Bools]) -> dict[str, Part]:
+        """What each store that takes or must answer some row says."""
+        nothing = np.zeros(events.ts.size, np.bool_)
+        refused, columns = nothing.copy(), Columns(events, first.frame)
         parts: dict[str, Part] = {}
-        refused, nothing = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-        for spec in todo.specs:
-            insert = mask(first[f"where{spec.name}"]) if kind in spec.kinds else nothing
-            part = features.ask(spec, self._stores[spec.name], events, insert, asked.get(spec.name, nothing))
+        for spec in self._steps[kind].specs:
+            insert, wanted = first.where(spec), asked.get(spec.name, nothing)
+            part = features.ask(spec, self._stores[spec.name], events, columns, insert, wanted)
             if part is not None:
                 parts[spec.name] = part
                 refused[part.rows] |= part.answers.refused
         if refused.any():
             self._late[kind] = self._late.get(kind, 0) + int(refused.sum())
-        if not any(part.asked.any() for part in parts.values()):
-            return []
-        specs = [s for s in todo.specs if s.name in asked]
-        own = features.own_view(events, parts, specs, self._stores)
-        again = features.again_view(own, parts, specs, self._stores)
-        return [own] if again is None else [own, again]
+        return parts
 
 
 def _new_store(spec: Spec) -> WindowStore:

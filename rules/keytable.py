@@ -23,6 +23,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rules.arrays import Bools, Bytes, Ints
+from topics.buffers import filled, text_bytes
 
 EMPTY: Final = -1
 _COUNT, _FREE, _TOP, _LIVE, _DEAD = range(5)  # slots of a table's counters: codes given, free list, bytes used, ...
@@ -32,25 +33,31 @@ _MASK63 = np.uint64(0x7FFFFFFFFFFFFFFF)
 
 @dataclass(frozen=True, slots=True)
 class TextColumn:
-    """A text column as bytes: row i is `data[offsets[i]:offsets[i + 1]]`; `valid` is false where it is null."""
+    """A text column as bytes: row i is `data[starts[i]:ends[i]]`; `valid` is false where it is null."""
 
     data: Bytes
-    offsets: Ints
+    starts: Ints
+    ends: Ints
     valid: Bools
 
     @classmethod
     def of(cls, series: pl.Series) -> Self:
-        """The bytes of a text series. Without copying where the column is one chunk."""
-        array = series.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-        _, offsets, data = array.buffers()
-        ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(series) + 1]
-        bytes_ = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
-        return cls(bytes_, np.ascontiguousarray(ends), series.is_not_null().to_numpy())
+        """The bytes of a text series."""
+        data, offsets = text_bytes(series)
+        return cls(data, offsets[:-1], offsets[1:], filled(series))
 
     @classmethod
     def packed(cls, data: Bytes, offsets: Ints) -> Self:
         """A column of n texts from their bytes and n + 1 offsets."""
-        return cls(data if data.size else np.zeros(1, np.uint8), offsets, np.ones(offsets.size - 1, np.bool_))
+        bytes_ = data if data.size else np.zeros(1, np.uint8)
+        return cls(bytes_, offsets[:-1], offsets[1:], np.ones(offsets.size - 1, np.bool_))
+
+    def __len__(self) -> int:
+        return self.valid.size
+
+    def take(self, rows: Ints) -> Self:
+        """Some of its rows; the bytes are shared."""
+        return type(self)(self.data, self.starts[rows], self.ends[rows], self.valid[rows])
 
 
 @numba.njit(inline="always")
@@ -130,7 +137,7 @@ def _find(table: Ints, spans: Ints, arena: Bytes, data: Bytes, first: int, last:
 
 @numba.njit(cache=True)
 def _codes(
-    first: int, data: Bytes, offsets: Ints, valid: Bools, create: Bools, seed: npt.NDArray[np.uint64],
+    first: int, data: Bytes, starts: Ints, ends: Ints, valid: Bools, create: Bools, seed: npt.NDArray[np.uint64],
     table: Ints, hashes: Ints, spans: Ints, arena: Bytes, counters: Ints, out: Ints,
 ) -> int:  # fmt: skip
     """Codes of rows from `first` on; returns the row that did not fit (its arrays must grow first), or n."""
@@ -138,7 +145,7 @@ def _codes(
         out[row] = -1
         if not valid[row]:
             continue
-        start, end = offsets[row], offsets[row + 1]
+        start, end = starts[row], ends[row]
         h = siphash(data, start, end, seed[0], seed[1])
         slot, code = _find(table, spans, arena, data, start, end, h)
         if code < 0 and create[row]:
@@ -235,12 +242,12 @@ class KeyTable:
         done = 0
         while True:
             done = _codes(
-                done, keys.data, keys.offsets, keys.valid, create, self._seed,
+                done, keys.data, keys.starts, keys.ends, keys.valid, create, self._seed,
                 self._table, self._hashes, self._spans, self._arena, self._counters, out,
             )  # fmt: skip
             if done == out.size:
                 return out
-            self._grow(int(keys.offsets[done + 1] - keys.offsets[done]))
+            self._grow(int(keys.ends[done] - keys.starts[done]))
 
     def in_use(self) -> Ints:
         """The codes of all keys it holds."""

@@ -6,19 +6,31 @@ Features that share (by, of, where) share a store, whatever rule they stand in.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import Final, NamedTuple
 
 import polars as pl
 
 from rules import explain, reach
 from rules.compile import Lists, expression
 from rules.model import RANKS, Condition, Feature, Rule
-from rules.tree import TRUE, TYPES, Node, Type, columns, without
+from rules.tree import TRUE, TYPES, Node, Type, columns, within, without
 from topics.events import all_columns
 
 DTYPES: Final = all_columns()
 KEY: Final = "_key"
 APART: Final = "\x1f"  # between the parts of a key; no identifier holds it
+_ALWAYS: Final = (
+    "event_id",
+    "subject",
+    "subject_name",
+    "region",
+    "occurred_at",
+    "_offset",
+    "_ts",
+    "_topic",
+    "_partition",
+)
 _PREFIXED: Final = frozenset({"person", "chain"})  # columns whose values already say what they are
 
 
@@ -53,17 +65,36 @@ class Spec:
     @property
     def key(self) -> pl.Expr:
         """The store's key; NULL where any part is."""
-        parts = [root(self.foreign), *map(pl.col, self.by)]
+        parts = [pl.col(root(self.foreign)), *map(pl.col, self.by)]
         return parts[0] if len(parts) == 1 else pl.concat_str(parts, separator=APART)
+
+    @property
+    def key_name(self) -> str:
+        """The column that holds its keys: stores with the same key share it."""
+        return APART.join((root(self.foreign), *self.by))
 
     def columns(self) -> frozenset[str]:
         """Event columns it reads."""
         return columns(self.where) | {*self.by, *((self.of,) if self.of else ())}
 
 
-@dataclass(frozen=True, slots=True)
+class Read(NamedTuple):
+    """One column of answers: which store, window and aggregate."""
+
+    store: str
+    within: int
+    agg: str
+
+    @property
+    def column(self) -> str:
+        """Its physical name."""
+        return f"@{self.store}:{self.within}:{self.agg}"
+
+
+@dataclass(frozen=True)
 class Judged:
-    """One rule as it is judged on events: feature name -> physical column, stores, and every name a clue shows."""
+    """One rule as it is judged on events: feature name -> physical column, what it reads of which stores, and every name a clue
+    shows. It fires where `gate` (which needs no feature) and `rest` (all else) are true; `key` is its episode's."""
 
     rule: Rule
     order: int
@@ -73,8 +104,21 @@ class Judged:
     shown: tuple[str, ...]
     bands: pl.Expr | None
     rank: int
-    when: pl.Expr
-    gate: pl.Expr
+    reads: tuple[Read, ...]
+    gate: Node
+    rest: pl.Expr
+    key: pl.Expr
+
+    @property
+    def key_name(self) -> str:
+        """Rules with the same episode key share the column that holds it."""
+        return APART.join(("key", root(self.rule.foreign), *self.rule.episode.by[1:]))
+
+    @cached_property
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """Each name that a clue needs, and the column that holds it."""
+        shown = {name: self.features.get(name, name) for name in self.shown}
+        return tuple(({name: name for name in _ALWAYS} | shown).items())
 
     def columns(self) -> frozenset[str]:
         """Event columns it reads."""
@@ -83,9 +127,9 @@ class Judged:
         return frozenset(name for name in named if name in DTYPES)
 
 
-def root(foreign: str | None) -> pl.Expr:
+def root(foreign: str | None) -> str:
     """The column that a rule's state is local to."""
-    return pl.col(KEY if foreign else "subject")
+    return KEY if foreign else "subject"
 
 
 def foreign_key(name: str) -> pl.Expr:
@@ -109,9 +153,9 @@ def store_of(feature: Feature, foreign: str | None) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def physical(feature: Feature, foreign: str | None) -> str:
-    """The column that holds a feature's answers: store, window and aggregate."""
-    return f"@{store_of(feature, foreign)}:{feature.within}:{feature.agg}"
+def read(feature: Feature, foreign: str | None) -> Read:
+    """What holds a feature's answers."""
+    return Read(store_of(feature, foreign), feature.within, feature.agg)
 
 
 def specs(rules: Sequence[Rule], lateness: Mapping[str, int]) -> dict[str, Spec]:
@@ -148,11 +192,9 @@ def _merged(one: Spec, other: Spec) -> Spec:
 
 def judged(rule: Rule, order: int, lists: Lists) -> Judged:
     """A rule compiled against event columns and the physical columns of its features."""
-    features = {f.name: physical(f, rule.foreign) for f in rule.features}
+    reads = {f.name: read(f, rule.foreign) for f in rule.features}
+    features = {name: found.column for name, found in reads.items()}
     names = {name: pl.col(name) for name in DTYPES} | {name: pl.col(column) for name, column in features.items()}
-    gate_ = expression(gate(rule), names, lists)
-    if rule.foreign:
-        gate_ = pl.col(KEY).str.starts_with(f"{rule.foreign}:") & gate_
     ((colour, condition), *more) = rule.severity
     plain = not more and condition.tree == TRUE
     severity = frozenset[str]().union(*(c.columns for _, c in rule.severity))
@@ -166,9 +208,17 @@ def judged(rule: Rule, order: int, lists: Lists) -> Judged:
         tuple(sorted(shown)),
         None if plain else _rank(rule.severity, names, lists),
         RANKS[colour],
-        expression(rule.when.tree, names, lists),
-        gate_,
+        tuple(sorted({*reads.values()})),
+        gate(rule),
+        expression(within(rule.when.tree, frozenset(features)), names, lists),
+        _episode_key(rule),
     )
+
+
+def _episode_key(rule: Rule) -> pl.Expr:
+    """The episode's key as people see it: the subject or foreign key, then the columns of `by`."""
+    by = [pl.col(name).cast(pl.String).fill_null("") for name in rule.episode.by[1:]]
+    return pl.concat_str([pl.col(root(rule.foreign)), *by], separator="/")
 
 
 def _rank(bands: tuple[tuple[str, Condition], ...], names: Mapping[str, pl.Expr], lists: Lists) -> pl.Expr:

@@ -1,4 +1,7 @@
-"""From firings to clues: severity, episodes, the storm cap, then the records; per rule in arrival order."""
+"""From firings to clues: severity, episodes, the storm cap, then the records; per rule in arrival order.
+
+What all rules that fire need of the events is asked for once: one query for severities and keys, one for what clues show.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,25 +10,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from rules import clues, plan
+from rules import clues
 from rules.arrays import Bools, Ints
 from rules.episodes import HOUR, Episodes, Raise, StormCap
 from rules.features import View
-from rules.model import Rule
 from rules.plan import Judged
+from topics.buffers import select, truths
 
 Ranked = tuple[tuple[int, int, int], dict[str, Any]]  # (row, turn, order of the rule) to sort by, and the clue
 
 
-@dataclass(frozen=True, slots=True)
-class Firing:
-    """Events on which a rule fired: columns and features, rows in the batch, when each was judged, severity ranks."""
+class Hit(NamedTuple):
+    """Where `when` of a rule held: positions in a view, and at which time each is judged."""
 
-    frame: pl.DataFrame
-    rows: Ints
+    judged: Judged
+    view: View
+    places: Ints
     at: Ints
-    turn: Ints
-    rank: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,63 +38,45 @@ class Source:
     partition: int
 
 
-class _Due(NamedTuple):
-    i: int
+class _Firing(NamedTuple):
+    """One event on which a rule fired: where it stands (row and turn come first, to sort by), and what episodes ask for."""
+
+    row: int
+    turn: int
+    view: int
+    place: int
+    event: str
     key: str
-    due: Raise
     rank: int
+    at: int
 
 
-def mask(series: pl.Series) -> Bools:
-    """True where the condition is true; NULL is not."""
-    return series.fill_null(False).to_numpy(writable=True)
+class _Due(NamedTuple):
+    judged: Judged
+    firing: _Firing
+    due: Raise
 
 
-def fired(judged: Judged, frame: pl.DataFrame, rows: Ints, at: Ints, turn: int) -> Firing:
-    """The events among those on which `when` held that reach a severity."""
-    if judged.bands is None:
-        rank = np.full(rows.size, judged.rank, np.int64)
-        return Firing(frame, rows, at, np.full(rows.size, turn, np.int64), rank)
-    ranks = frame.select(pl.col("_ts"), judged.bands.cast(pl.Int64).alias("rank"))["rank"].to_numpy()
-    kept = np.flatnonzero(ranks > 0)
-    return Firing(frame[kept], rows[kept], at[kept], np.full(kept.size, turn, np.int64), ranks[kept])
-
-
-def fired_in_views(rules: Sequence[Judged], views: Sequence[View], ts: Ints) -> Iterator[tuple[Judged, Firing]]:
-    """Firings of rules with features over an event's own view and, for late events, its second one."""
-    found: dict[int, list[Firing]] = {}
-    for view in views:
-        whens = view.frame.select(pl.col("_ts"), *(j.when.alias(f"when{j.order}") for j in rules))
-        for judged in rules:
-            hit = mask(whens[f"when{judged.order}"])
-            hit &= ~np.logical_or.reduce([view.refused[store] for store in judged.stores])
-            if view.turn:
-                hit &= np.logical_or.reduce([view.late[store] for store in judged.stores])
-            kept = np.flatnonzero(hit)
-            if kept.size:
-                at = _second_time(judged, view)[kept] if view.turn else ts[view.rows[kept]]
-                found.setdefault(judged.order, []).append(
-                    fired(judged, view.frame[kept], view.rows[kept], at, view.turn)
-                )
-    for judged in rules:
-        if judged.order in found:
-            yield judged, _in_order(found[judged.order])
+def hits_of(rules: Sequence[Judged], view: View, gates: Sequence[Bools], ts: Ints) -> Iterator[Hit]:
+    """Where rules with features hold in a view of a batch; `gates` and `ts` are the batch's, by rule and by row."""
+    rests = select(view.frame, [pl.col("_ts"), *(j.rest.alias(f"rest{j.order}") for j in rules)])
+    for judged, gate in zip(rules, gates, strict=True):
+        hit = truths(rests[f"rest{judged.order}"]) & gate[view.rows]
+        for store in judged.stores & view.refused.keys():
+            hit &= ~view.refused[store]
+        late = [view.late[store] for store in judged.stores if store in view.late]
+        if view.turn:
+            hit &= np.logical_or.reduce(late) if late else np.zeros_like(hit)
+        places = np.flatnonzero(hit)
+        if places.size:
+            times = _second_time(judged, view) if view.turn else ts[view.rows]
+            yield Hit(judged, view, places, times[places])
 
 
 def _second_time(judged: Judged, view: View) -> Ints:
     """The newest time among the keys for which the event is late."""
-    latest: Ints = np.maximum.reduce([view.at[store] for store in judged.stores])
+    latest: Ints = np.maximum.reduce([view.at[store] for store in judged.stores if store in view.at])
     return latest
-
-
-def _in_order(parts: Sequence[Firing]) -> Firing:
-    if len(parts) == 1:
-        return parts[0]
-    rows, turn = np.concatenate([p.rows for p in parts]), np.concatenate([p.turn for p in parts])
-    order = np.lexsort((turn, rows))
-    at, rank = np.concatenate([p.at for p in parts]), np.concatenate([p.rank for p in parts])
-    frame = pl.concat([p.frame for p in parts])
-    return Firing(frame[order], rows[order], at[order], turn[order], rank[order])
 
 
 @dataclass(slots=True)
@@ -105,57 +88,91 @@ class Raiser:
     suppressed: dict[str, int] = field(default_factory=dict)
     capped: dict[str, int] = field(default_factory=dict)
 
-    def clues(self, judged: Judged, firing: Firing, source: Source) -> list[Ranked]:
-        """The clues of one rule's firings, which are in arrival order."""
-        dues = self._dues(judged.rule, firing, source.clock)
-        silent = firing.rows.size - len(dues)
-        if silent:
-            self.suppressed[judged.rule.id] = self.suppressed.get(judged.rule.id, 0) + silent
-        if not dues:
-            return []
-        shown = _shown(judged, firing.frame[[due.i for due in dues]], source).to_dicts()
-        found = []
-        for due, row in zip(dues, shown, strict=True):
-            record = self._record(judged, due, row, int(source.clock[firing.rows[due.i]]))
+    def clues(self, hits: Sequence[Hit], source: Source) -> list[dict[str, Any]]:
+        """The clues of all hits of a batch, in arrival order."""
+        views = list({id(hit.view): hit.view for hit in hits}.values())
+        rules = {hit.judged.order: hit.judged for hit in hits}
+        firings: dict[int, list[_Firing]] = {order: [] for order in rules}
+        for number, view in enumerate(views):
+            for order, fired in _fired(view, number, [hit for hit in hits if hit.view is view]):
+                firings[order] += fired
+        dues = [
+            due for order, fired in firings.items() for due in self._dues(rules[order], sorted(fired), source.clock)
+        ]
+        ranked: list[Ranked] = []
+        for due, row in zip(dues, _shown(views, dues, source), strict=True):
+            record = self._record(due, row, int(source.clock[due.firing.row]))
             if record is not None:
-                found.append(((int(firing.rows[due.i]), int(firing.turn[due.i]), judged.order), record))
-        return found
+                ranked.append(((due.firing.row, due.firing.turn, due.judged.order), record))
+        ranked.sort(key=lambda one: one[0])
+        return [record for _, record in ranked]
 
-    def _dues(self, rule: Rule, firing: Firing, clock: Ints) -> list[_Due]:
-        keys = firing.frame.select(_key(rule).alias("key"))["key"].to_list()
-        events, ranks = firing.frame["event_id"].to_list(), firing.rank.tolist()
-        fire, quiet, dues = self.episodes.fire, rule.episode.quiet, []
-        columns = zip(keys, events, firing.at.tolist(), ranks, clock[firing.rows].tolist(), strict=True)
-        for i, (key, event, at, rank, now) in enumerate(columns):
-            due = fire(rule.id, key, event, at=at, rank=rank, clock=now, quiet=quiet)
+    def _dues(self, judged: Judged, fired: Sequence[_Firing], clock: Ints) -> list[_Due]:
+        """Which of one rule's firings, in arrival order, call for a clue."""
+        rule, fire, quiet = judged.rule.id, self.episodes.fire, judged.rule.episode.quiet
+        dues = []
+        for one, now in zip(fired, clock[[one.row for one in fired]].tolist(), strict=True):
+            due = fire(rule, one.key, one.event, at=one.at, rank=one.rank, clock=now, quiet=quiet)
             if due is not None:
-                dues.append(_Due(i, key, due, rank))
+                dues.append(_Due(judged, one, due))
+        if len(dues) < len(fired):
+            self.suppressed[rule] = self.suppressed.get(rule, 0) + len(fired) - len(dues)
         return dues
 
-    def _record(self, judged: Judged, due: _Due, row: dict[str, Any], clock: int) -> dict[str, Any] | None:
-        hour = row["occurred_at"] // HOUR
+    def _record(self, due: _Due, row: dict[str, Any], clock: int) -> dict[str, Any] | None:
+        judged, hour = due.judged, row["occurred_at"] // HOUR
         outcome = self.storms.take(judged.rule.id, hour, clock)
         if outcome == "clue":
-            return clues.clue(judged, due.key, due.due, due.rank, row)
+            return clues.clue(judged, due.firing.key, due.due, due.firing.rank, row)
         self.capped[judged.rule.id] = self.capped.get(judged.rule.id, 0) + 1
         return clues.storm(judged, hour, self.storms.limit, row) if outcome == "storm" else None
 
 
-def _key(rule: Rule) -> pl.Expr:
-    """The episode's key as people see it: the subject or foreign key, then the columns of `by`."""
-    return pl.concat_str(
-        [plan.root(rule.foreign), *(pl.col(name).cast(pl.String).fill_null("") for name in rule.episode.by[1:])],
-        separator="/",
-    )
+def _fired(view: View, number: int, hits: Sequence[Hit]) -> Iterator[tuple[int, list[_Firing]]]:
+    """The hits in one view that reach a severity, by rule."""
+    union = np.unique(np.concatenate([hit.places for hit in hits]))
+    frame = view.frame if union.size == view.frame.height else view.frame[union]
+    wanted = {hit.judged.key_name: hit.judged.key for hit in hits}
+    wanted |= {f"rank{j.order}": j.bands.cast(pl.Int64) for j in (hit.judged for hit in hits) if j.bands is not None}
+    found = select(frame, [pl.col("event_id"), *(expr.alias(name) for name, expr in wanted.items())])
+    events = found["event_id"].to_list()
+    keys = {name: found[name].to_list() for name in {hit.judged.key_name for hit in hits}}
+    for hit in hits:
+        judged, own = hit.judged, np.searchsorted(union, hit.places)
+        rank = np.full(own.size, judged.rank) if judged.bands is None else found[f"rank{judged.order}"].to_numpy()[own]
+        columns = (view.rows[hit.places], hit.places, own, rank, hit.at)
+        mine = keys[judged.key_name]
+        yield (
+            judged.order,
+            [
+                _Firing(row, view.turn, number, place, events[i], mine[i], grade, at)
+                for row, place, i, grade, at in zip(*(column.tolist() for column in columns), strict=True)
+                if grade > 0
+            ],
+        )
 
 
-def _shown(judged: Judged, frame: pl.DataFrame, source: Source) -> pl.DataFrame:
-    """Columns and features by the names the rule gives them, and where each event stands in the log."""
-    have = frame.columns
-    columns = [pl.col(judged.features.get(name, name)).alias(name) for name in judged.shown]
-    named = {*judged.shown}
-    always = ("event_id", "subject", "subject_name", "region", "occurred_at", "_offset", "_ts")
-    columns += [pl.col(name) for name in always if name not in named]
-    topic = pl.col("_topic") if "_topic" in have else pl.lit(source.topic).alias("_topic")
-    partition = pl.col("_partition") if "_partition" in have else pl.lit(source.partition).alias("_partition")
-    return frame.select(*columns, topic, partition)
+def _shown(views: Sequence[View], dues: Sequence[_Due], source: Source) -> Iterator[dict[str, Any]]:
+    """For each due the columns and features by the names its rule gives them, and where its event stands in the log."""
+    places: dict[int, dict[int, int]] = {}  # view -> place -> row of the frame below
+    for due in dues:
+        rows = places.setdefault(due.firing.view, {})
+        rows.setdefault(due.firing.place, len(rows))
+    shown = {view: _Lists(views[view].frame[list(rows)], source) for view, rows in places.items()}
+    for judged, firing, _ in dues:
+        lists, i = shown[firing.view], places[firing.view][firing.place]
+        yield {name: lists[column][i] for name, column in judged.told}
+
+
+class _Lists(dict[str, list[Any]]):
+    """Columns of a frame as lists, each made when first asked for; topic and partition are the source's unless it has them."""
+
+    def __init__(self, frame: pl.DataFrame, source: Source) -> None:
+        self._frame = frame
+        for name, value in (("_topic", source.topic), ("_partition", source.partition)):
+            if name not in frame.columns:
+                self[name] = [value] * frame.height
+
+    def __missing__(self, name: str) -> list[Any]:
+        self[name] = self._frame[name].to_list()
+        return self[name]

@@ -1,16 +1,19 @@
 """What the rules in force ask of one kind of event, compiled once: gates, store conditions, copies, and the columns read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from rules import plan
+from rules.arrays import Bools
 from rules.compile import Lists, expression
 from rules.model import Rule
 from rules.plan import DTYPES, KEY, Judged, Spec
-from rules.tree import columns
+from rules.tree import Node, canonical, columns, conjuncts
+from topics.buffers import constant, missing, select, truths
 
 ALWAYS: Final = ("event_id", "subject", "subject_name", "region", "occurred_at", "observed_at", "_offset", "_ts")
 OPTIONAL: Final = ("_topic", "_partition")  # where copies of events from many partitions say what they are copies of
@@ -21,21 +24,55 @@ _OWN: Final[dict[str, type[pl.DataType]]] = {
     "_partition": pl.Int64,
     KEY: pl.String,
 }
+_TYPES: Final = DTYPES | _OWN
 _NAMES: Final = {name: pl.col(name) for name in DTYPES}
+Parts = tuple[str, ...]  # of a condition: names of columns of the first pass that must all be true
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """For one kind: rules without and with features, stores it feeds or asks, expressions of the first pass (`gate<order>` of a
-    rule, `where<store>`), columns read, and which events are copied under which foreign key."""
+    """For one kind: rules without and with features, stores it feeds or asks; `first`, the expressions of the first pass: every
+    part of a gate or store condition once, however many rules share it, and compound keys; which parts make the gate of a rule
+    (by order) and the condition of a store (by name; one the kind cannot feed is absent); columns read; and for each foreign key
+    under which events are copied: the key, and whether an event is."""
 
     plain: tuple[Judged, ...]
     featured: tuple[Judged, ...]
     specs: tuple[Spec, ...]
     first: tuple[pl.Expr, ...]
+    gates: Mapping[int, Parts]
+    wheres: Mapping[str, Parts]
     columns: tuple[str, ...]
-    copies: tuple[tuple[str, pl.Expr], ...]
+    copies: tuple[pl.Expr, ...]
     copy_columns: tuple[str, ...]
+
+
+class First:
+    """The first pass over a batch: where each condition holds, each found once."""
+
+    def __init__(self, frame: pl.DataFrame, todo: Steps) -> None:
+        self._todo, self._n = todo, frame.height
+        self.frame = select(frame, [pl.col("_ts"), *todo.first])
+        self._known: dict[Parts, Bools] = {}
+
+    def gate(self, judged: Judged) -> Bools:
+        """Rows on which the rule may fire. Not to be changed."""
+        return self._all(self._todo.gates[judged.order])
+
+    def where(self, spec: Spec) -> Bools:
+        """Rows that the store takes. Not to be changed."""
+        parts = self._todo.wheres.get(spec.name)
+        return np.zeros(self._n, np.bool_) if parts is None else self._all(parts)
+
+    def _all(self, parts: Parts) -> Bools:
+        found = self._known.get(parts)
+        if found is None:
+            if len(parts) > 1:
+                found = self._all(parts[:-1]) & self._all(parts[-1:])
+            else:
+                found = truths(self.frame[parts[0]]) if parts else np.ones(self._n, np.bool_)
+            self._known[parts] = found
+        return found
 
 
 def steps(kind: str, rules: Sequence[Judged], specs: Iterable[Spec], lists: Lists, foreign: bool) -> Steps:
@@ -43,18 +80,20 @@ def steps(kind: str, rules: Sequence[Judged], specs: Iterable[Spec], lists: List
     triggered = [j for j in rules if kind in j.rule.on]
     asked = frozenset[str]().union(*(j.stores for j in triggered))
     mine = tuple(s for s in specs if kind in s.kinds or s.name in asked)
-    gates = [j.gate.alias(f"gate{j.order}") for j in triggered]
-    wheres = [_where(s, lists).alias(f"where{s.name}") for s in mine if kind in s.kinds]
+    first: dict[str, pl.Expr] = {s.key_name: s.key.alias(s.key_name) for s in mine if s.by}
+    gates = {j.order: tuple(_parts(j.gate, j.rule.foreign, lists, first)) for j in triggered}
+    wheres = {s.name: tuple(_parts(s.where, s.foreign, lists, first)) for s in mine if kind in s.kinds}
     names = frozenset[str]().union(*(j.columns() for j in triggered), *(s.columns() for s in mine))
     read = (*ALWAYS, *sorted(names - {*ALWAYS}), *((KEY,) if foreign else ()))
     plain, featured = (tuple(j for j in triggered if bool(j.stores) == has) for has in (False, True))
-    return Steps(plain, featured, mine, (*gates, *wheres), read, (), ())
+    return Steps(plain, featured, mine, tuple(first.values()), gates, wheres, read, (), ())
 
 
 def copied(
     kind: str, rules: Sequence[Rule], lateness: Mapping[str, int], lists: Lists
-) -> tuple[tuple[tuple[str, pl.Expr], ...], tuple[str, ...]]:
-    """Foreign key -> which events of the kind its rules need (they pass a gate, or feed a feature), and the columns read."""
+) -> tuple[tuple[pl.Expr, ...], tuple[str, ...]]:
+    """For each foreign key the key and which events of the kind its rules need (they pass a gate, or feed a feature), and the
+    columns read."""
     needed: dict[str, list[pl.Expr]] = {}
     read: set[str] = set()
     for rule in rules:
@@ -63,17 +102,28 @@ def copied(
         for tree in trees:
             needed.setdefault(str(rule.foreign), []).append(expression(tree, _NAMES, lists).fill_null(False))
             read |= {str(rule.foreign), *columns(tree)}
-    return tuple((name, pl.any_horizontal(parts)) for name, parts in needed.items()), tuple(sorted(read))
+    pairs = [
+        (plan.foreign_key(name).alias(name), pl.any_horizontal(parts).alias(f"{name} needed"))
+        for name, parts in needed.items()
+    ]
+    return tuple(expr for pair in pairs for expr in pair), tuple(sorted(read))
 
 
 def present(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
     """Exactly these columns (and the optional ones that are there); what the kind lacks is NULL of the right type."""
     have = frame.columns
     wanted = [*names, *(name for name in OPTIONAL if name in have)]
-    missing = [pl.lit(None, {**DTYPES, **_OWN}[name]).alias(name) for name in wanted if name not in have]
-    return frame.select([name for name in wanted if name in have]).with_columns(missing)
+    lacking = [constant(missing(name, _TYPES[name]), frame.height) for name in wanted if name not in have]
+    return frame[[name for name in wanted if name in have]].hstack(lacking)
 
 
-def _where(spec: Spec, lists: Lists) -> pl.Expr:
-    where = expression(spec.where, _NAMES, lists)
-    return pl.col(KEY).str.starts_with(f"{spec.foreign}:") & where if spec.foreign else where
+def _parts(node: Node, foreign: str | None, lists: Lists, first: dict[str, pl.Expr]) -> Iterator[str]:
+    """Names of the parts of a condition; their expressions are added to `first`. A part's name is its meaning."""
+    if foreign:
+        name = f"{KEY} {foreign}"
+        first[name] = pl.col(KEY).str.starts_with(f"{foreign}:").alias(name)
+        yield name
+    for part in conjuncts(node):
+        name = canonical(part)
+        first[name] = expression(part, _NAMES, lists).alias(name)
+        yield name

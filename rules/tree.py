@@ -62,6 +62,23 @@ def without(node: Node, names: frozenset[str]) -> Node:
     return TRUE if columns(node) & names else node
 
 
+def within(node: Node, names: frozenset[str]) -> Node:
+    """The other part of a condition: the whole is true just where this and `without` are."""
+    if node.op == "and":
+        kept = tuple(part for part in (within(child, names) for child in node.children()) if part != TRUE)
+        return TRUE if not kept else kept[0] if len(kept) == 1 else Node("and", "bool", kept)
+    return node if columns(node) & names else TRUE
+
+
+def conjuncts(node: Node) -> Iterator[Node]:
+    """The parts that must all be true where the condition is; none of TRUE."""
+    if node.op == "and":
+        for child in node.children():
+            yield from conjuncts(child)
+    elif node != TRUE:
+        yield node
+
+
 def canonical(node: Node) -> str:
     """One text per meaning: spaces, case of keywords and redundant parentheses are gone."""
     if node.op == "column":

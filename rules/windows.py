@@ -14,7 +14,7 @@ very dense keys can replace it without anybody noticing.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import polars as pl
@@ -22,21 +22,40 @@ import polars as pl
 from rules import kernel
 from rules.arrays import Arrays, Bools, Floats, Ints
 from rules.keytable import KeyTable, TextColumn
+from topics.buffers import filled
 
 DAY: Final = 86_400_000
 SWEEP: Final = 4096  # codes looked at for forgotten keys in each batch
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """A column of numbers as doubles, and where there is one; -0.0 is 0.0, so that both count as one distinct value."""
+
+    values: Floats
+    filled: Bools
+
+    @classmethod
+    def of(cls, series: pl.Series) -> Self:
+        """The numbers of a series."""
+        return cls(series.cast(pl.Float64).to_numpy() + 0.0, filled(series))
+
+    def take(self, rows: Ints) -> Self:
+        """Some of its rows."""
+        return type(self)(self.values[rows], self.filled[rows])
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """n rows in arrival order. `clock`: greatest arrival time up to and with the row, ms, never falling; `prompt`: observed in
-    time; `values`: of the column (None for a bare count; a text series for a text store); `insert`: belongs to the window."""
+    time; `values`: of the column (None for a bare count; texts for a text store); `insert`: belongs to the window. Who asks
+    many stores about the same rows converts columns once, and hands in the results instead of the series."""
 
-    keys: pl.Series
+    keys: pl.Series | TextColumn
     ts: Ints
     clock: Ints
     prompt: Bools
-    values: pl.Series | None
+    values: pl.Series | TextColumn | Numbers | None
     insert: Bools
     ask: Bools
 
@@ -116,9 +135,9 @@ class WindowStore:
         n = batch.ts.size
         if n:
             self._sweep(int(batch.clock[0]))
-        keys = TextColumn.of(batch.keys)
-        values, filled = self._numbers(batch)
-        insert = batch.insert & filled & keys.valid
+        keys = TextColumn.of(batch.keys) if isinstance(batch.keys, pl.Series) else batch.keys
+        numbers = self._numbers(batch)
+        insert = batch.insert & numbers.filled & keys.valid
         codes = self._keys.codes(keys, insert)
         if self._keys.capacity > self._heads.shape[0]:
             self._heads = np.concatenate([self._heads, self._fresh_heads(self._keys.capacity - self._heads.shape[0])])
@@ -129,7 +148,7 @@ class WindowStore:
         done = 0
         while True:
             done = kernel.update(
-                done, codes, batch.ts, batch.clock, batch.prompt, values, insert, batch.ask & keys.valid,
+                done, codes, batch.ts, batch.clock, batch.prompt, numbers.values, insert, batch.ask & keys.valid,
                 self._withins, self._horizon, self._idle, self._distinct,
                 self._heads, self._times, self._values, self._values.view(np.int64), self._refs, self._free,
                 self._counters, self._seen, own, again, again_row, again_at, refused,
@@ -150,18 +169,20 @@ class WindowStore:
         result[valid] = found
         return pl.Series(result.tolist(), dtype=pl.String)
 
-    def _numbers(self, batch: Batch) -> tuple[Floats, Bools]:
+    def _numbers(self, batch: Batch) -> Numbers:
         """Values as doubles, and where there is one. A text becomes the code of an interned text."""
-        if batch.values is None:
-            return np.zeros(batch.ts.size), np.ones(batch.ts.size, np.bool_)
-        filled = batch.values.is_not_null().to_numpy()
-        if self._text is None:
-            values = batch.values.cast(pl.Float64).fill_null(0.0).to_numpy()
-            return values + 0.0, filled  # -0.0 becomes 0.0, so that both count as one distinct value
-        codes = self._text.codes(TextColumn.of(batch.values), batch.insert)
+        values = batch.values
+        if values is None:
+            return Numbers(np.zeros(batch.ts.size), np.ones(batch.ts.size, np.bool_))
+        if isinstance(values, pl.Series):
+            values = TextColumn.of(values) if self._text is not None else Numbers.of(values)
+        if self._text is None or isinstance(values, Numbers):
+            assert self._text is None and isinstance(values, Numbers)  # noqa: S101, PT018 - a store keeps one sort of values
+            return values
+        codes = self._text.codes(values, batch.insert)
         if self._text.capacity > self._refs.size:
             self._refs = np.concatenate([self._refs, np.zeros(self._text.capacity - self._refs.size, np.int64)])
-        return codes.astype(np.float64), filled
+        return Numbers(codes.astype(np.float64), values.valid)
 
     def _grow(self, code: int) -> None:
         """Twice the room of whatever stopped the kernel."""
