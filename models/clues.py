@@ -18,6 +18,7 @@ from topics.records import CLUE
 
 NEVER: Final = np.iinfo(np.int64).min
 HOUR_MS: Final = 3_600_000
+_NOTHING: Final = pl.DataFrame(schema=CLUE.columns)
 MAIN: Final = 3  # contributions that an explanation names
 
 
@@ -112,7 +113,7 @@ def clue(serving: Serving, opening: Opening, event: Mapping[str, Any], topic: st
 
 def frame_of(clues: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Clue records -> a frame with the columns and types of `topics.records.CLUE`."""
-    return pl.DataFrame(list(clues), schema=CLUE.columns, orient="row")
+    return pl.DataFrame(list(clues), schema=CLUE.columns, orient="row") if clues else _NOTHING.clone()
 
 
 def main_parts(parts: Mapping[str, float], labels: Mapping[str, str]) -> str:

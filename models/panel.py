@@ -21,6 +21,7 @@ from models.profile import FEATURES, KINDS, Profile, Walked
 from models.sensor import CHANNELS, KEY, Judged, Sensor
 from models.serving import Serving
 from topics.arrays import BadArrays, pack_texts, texts_of
+from topics.buffers import constant, select, truths
 
 EXAMPLES: Final[dict[str, type[pl.DataType]]] = {
     "sector": pl.String,
@@ -30,6 +31,8 @@ EXAMPLES: Final[dict[str, type[pl.DataType]]] = {
     "features": pl.String,  # JSON: feature -> value or null
 }
 NAMES: Final = list(FEATURES)
+_NO_EXAMPLES: Final = pl.DataFrame(schema=EXAMPLES)
+_AS_JSON: Final = [pl.struct(NAMES).struct.json_encode()]
 Raised = tuple[int, Serving, Opening]  # row, who serves, what the clue says
 
 
@@ -70,13 +73,15 @@ class Panel:
     def observe(self, kind: str, frame: pl.DataFrame, topic: str, partition: int) -> Observed:
         """Take in n rows of one kind in arrival order: the clues they raise and the labelled examples they complete."""
         raised: list[Raised] = []
-        examples = pl.DataFrame(schema=EXAMPLES)
+        examples = _NO_EXAMPLES.clone()
         if len(frame) and kind == "iot" and self._watched:
             raised = self._sense(frame)
         elif len(frame) and kind in KINDS and self._served:
             walked = self._profile.walk(kind, frame)
-            raised = [one for served in self._served.values() for one in self._foresee(served, frame, walked)]
+            raised = self._foresee(frame, walked)
             examples = self._examples(frame, walked)
+        if not raised:
+            return Observed(frame_of([]), examples)
         raised.sort(key=lambda one: one[0])
         events = frame[[row for row, _, _ in raised]].to_dicts()
         clues = [clue(s, o, event, topic, partition) for event, (_, s, o) in zip(events, raised, strict=True)]
@@ -119,13 +124,18 @@ class Panel:
         self._sensor, self._profile, self._episodes, self._served = sensor, profile, episodes, fresh
 
     def _sense(self, frame: pl.DataFrame) -> list[Raised]:
-        normal = column(frame, "flag", pl.String).fill_null("N") == "N"  # HJ 212: no maintenance, calibration, fault
-        rows = (normal & frame["sector"].is_in(list(self._watched))).arg_true()
-        judged = self._sensor.judge(frame[rows])
+        sector = frame["sector"]
+        watched = ~truths(column(frame, "flag", pl.String) != "N")  # HJ 212: no maintenance, calibration, fault
+        if not set(sector.unique().to_list()) <= self._watched.keys():
+            watched &= truths(sector.is_in(list(self._watched)))
+        rows = np.flatnonzero(watched)
+        judged = self._sensor.judge(frame if rows.size == len(frame) else frame[rows])
         out: list[Raised] = []
+        if judged.lasting.max(initial=0.0) < min(serving.threshold for serving in self._watched.values()):
+            return out
         for serving in self._watched.values():
             at = np.flatnonzero(_alarms(serving, judged))
-            at = at[(frame["sector"].gather(rows[at]) == serving.sector).to_numpy()] if len(at) else at
+            at = at[truths(sector.gather(rows[at]) == serving.sector)] if len(at) else at
             if len(at) == 0:
                 continue
             alarmed = frame[rows[at]]
@@ -135,11 +145,20 @@ class Panel:
                 out.append((int(rows[int(at[k])]), serving, _sensed(key[k], judged, int(at[k]), event)))
         return out
 
-    def _foresee(self, served: _Served, frame: pl.DataFrame, walked: Walked) -> list[Raised]:
+    def _foresee(self, frame: pl.DataFrame, walked: Walked) -> list[Raised]:
+        """What the learnt models say, of the sectors that are there."""
+        ready = [served for served in self._served.values() if served.ready]
+        here = frame["sector"].unique().to_list() if ready else []
+        rows = {sector: np.flatnonzero(truths(frame["sector"] == sector)) for sector in here if sector is not None}
+        return [
+            one
+            for served in ready
+            if served.serving.sector in rows
+            for one in self._foreseen(served, frame, walked, rows[served.serving.sector])
+        ]
+
+    def _foreseen(self, served: _Served, frame: pl.DataFrame, walked: Walked, rows: Codes) -> list[Raised]:
         serving = served.serving
-        rows = (frame["sector"] == serving.sector).fill_null(False).arg_true().to_numpy()
-        if len(rows) == 0 or not served.ready:
-            return []
         after = walked.after[rows]
         score = served.model.score_columns({name: after[:, j] for j, name in enumerate(NAMES)}, len(rows))
         usual = sigmoid(walked.after[rows, NAMES.index("sector_share")])
@@ -163,26 +182,33 @@ class Panel:
 
     def _opened(self, serving: Serving, key: pl.Series, at: pl.Series) -> Codes:
         """Which of n alarms in order open an episode of their key, as positions."""
-        whose = pl.repeat(f"{serving.model}/{serving.sector}", len(key), eager=True)
+        whose = constant(pl.Series([f"{serving.model}/{serving.sector}"]), len(key))
         return np.flatnonzero(self._episodes.opened([whose, key], at.to_numpy(), quiet_ms(serving)))
 
     def _examples(self, frame: pl.DataFrame, walked: Walked) -> pl.DataFrame:
-        rows = np.flatnonzero(np.isfinite(walked.label))
-        models = pl.DataFrame(list(self._served), schema={"sector": pl.String, "model": pl.String}, orient="row")
-        features = _features(walked.before[rows]).fill_nan(None)
-        known = pl.DataFrame(
-            {
-                "sector": frame["sector"].gather(rows),
-                "label": walked.label[rows],
-                "weight": np.ones(len(rows)),
-                "features": features.select(pl.struct(NAMES).struct.json_encode()).to_series(),
-            }
+        labelled = np.flatnonzero(np.isfinite(walked.label))
+        if labelled.size == 0:
+            return _NO_EXAMPLES.clone()
+        learnt: dict[str, list[str]] = {}
+        for sector, model in self._served:
+            learnt.setdefault(sector, []).append(model)
+        sectors = frame["sector"].gather(labelled).to_list()
+        pairs = [(i, model) for i, sector in enumerate(sectors) for model in learnt.get(sector, ())]
+        mine = [i for i, _ in pairs]
+        texts = select(_features(walked.before[labelled], nan_to_null=True), _AS_JSON).to_series()
+        return pl.DataFrame(
+            [
+                pl.Series("sector", [sectors[i] for i in mine], pl.String),
+                pl.Series("model", [model for _, model in pairs], pl.String),
+                pl.Series("label", walked.label[labelled][mine], pl.Float64),
+                pl.Series("weight", np.ones(len(mine)), pl.Float64),
+                texts.gather(mine).alias("features"),
+            ]
         )
-        return known.join(models, on="sector", how="inner", maintain_order="left_right").select(list(EXAMPLES))
 
 
-def _features(rows: Floats) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=NAMES, orient="row")
+def _features(rows: Floats, nan_to_null: bool = False) -> pl.DataFrame:
+    return pl.DataFrame([pl.Series(name, rows[:, j], nan_to_null=nan_to_null) for j, name in enumerate(NAMES)])
 
 
 def _alarms(serving: Serving, judged: Judged) -> Array:

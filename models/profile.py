@@ -15,6 +15,7 @@ from models import profile_kernel as kernel
 from models.contract import Array, Arrays, BadSnapshot, Floats, taken
 from models.keys import KeyTable, digests_of
 from models.outcomes import SURE, bad_outcome, column, complains, negative
+from topics.buffers import constant, truths
 
 FEATURES: Final = {  # name -> Chinese, in the kernel's order
     "first_visit": "此前未检查",
@@ -39,6 +40,7 @@ KINDS: Final = ("inspection", "penalty", "complaint", "opinion", "video")
 DAY_MS: Final = 86_400_000
 MOST_SUBJECTS: Final = 4_000_000
 MOST_GROUPS: Final = 20_000  # sectors and regions: codes of lists, not free texts
+_EVERYWHERE: Final = pl.Series(["*"])
 FINE_UNIT: Final = 1_000.0  # yuan: fines differ by orders of magnitude
 
 
@@ -74,7 +76,8 @@ class Profile:
         n = len(frame)
         subject = self._subjects.codes([column(frame, "subject", pl.String)])
         sector_text, region_text = column(frame, "sector", pl.String), column(frame, "region", pl.String)
-        whole, nowhere = pl.repeat("*", n, eager=True), region_text.fill_null("-")
+        whole = constant(_EVERYWHERE, n)
+        nowhere = region_text.fill_null("-") if region_text.null_count() else region_text
         groups = np.empty((2 * n, 2), np.uint64)  # interleaved: codes in order of the rows, however these are cut
         groups[0::2], groups[1::2] = digests_of([sector_text, whole]), digests_of([sector_text, nowhere])
         sector, region = np.ascontiguousarray(self._groups.codes_of(groups).reshape(n, 2).T)
@@ -83,9 +86,11 @@ class Profile:
             _room(self._marks, len(self._subjects), np.nan),
         )
         self._shares = _room(self._shares, len(self._groups))
-        day = column(frame, "occurred_at", pl.Int64).fill_null(0).to_numpy() / DAY_MS
-        label = bad_outcome(frame).cast(pl.Float64).fill_null(np.nan).to_numpy() if kind == "inspection" else None
-        label = np.full(n, np.nan) if label is None else label
+        at = column(frame, "occurred_at", pl.Int64)
+        day = (at.fill_null(0) if at.null_count() else at).to_numpy() / DAY_MS
+        label = (
+            bad_outcome(frame).cast(pl.Float64).to_numpy(writable=True) if kind == "inspection" else np.full(n, np.nan)
+        )
         before, after = np.empty((n, kernel.FEATURES)), np.empty((n, kernel.FEATURES))
         state = (self._sums, self._marks, self._shares)
         kernel.walk(subject, sector, region, day, _adds(kind, frame, label), label, *state, before, after)
@@ -130,17 +135,16 @@ def _adds(kind: str, frame: pl.DataFrame, label: Floats) -> Floats:
         out[:, kernel.PENALTIES] = 1.0
         out[:, kernel.FINES] = (_amount(frame, "fine") + _amount(frame, "confiscated")) / FINE_UNIT
     elif kind == "complaint":
-        out[:, kernel.COMPLAINTS] = out[:, kernel.COMPLAINTS_YEAR] = complains(frame).cast(pl.Float64).to_numpy()
+        out[:, kernel.COMPLAINTS] = out[:, kernel.COMPLAINTS_YEAR] = complains(frame).to_numpy()
     elif kind == "opinion":
-        out[:, kernel.OPINIONS] = negative(frame).cast(pl.Float64).to_numpy()
+        out[:, kernel.OPINIONS] = negative(frame).to_numpy()
     elif kind == "video":
-        confidence = column(frame, "confidence", pl.Float64).fill_null(1.0)
-        out[:, kernel.CAMERA] = (confidence >= SURE).cast(pl.Float64).to_numpy()
+        out[:, kernel.CAMERA] = ~truths(column(frame, "confidence", pl.Float64) < SURE)  # unknown counts
     return out
 
 
 def _amount(frame: pl.DataFrame, name: str) -> Floats:
-    values = column(frame, name, pl.Float64).fill_null(0.0).to_numpy()
+    values = column(frame, name, pl.Float64).to_numpy()  # null is NaN, and then 0
     return np.asarray(np.clip(np.nan_to_num(values), 0.0, 1e9), np.float64)
 
 
