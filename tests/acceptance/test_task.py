@@ -9,6 +9,7 @@ from confluent_kafka import Producer
 
 from fengsui.embedded.kafka import KafkaService
 from fengsui.settings import Settings
+from streams import writer
 from streams.task import Task
 from streams.writer import Writer
 from tests.acceptance.house import wait_until
@@ -112,7 +113,7 @@ def test_an_unfinished_checkpoint_harms_nothing(settings: Settings) -> None:
         )
         writer.own()
         key = f"feedback/0/{1 - last.slot}/0".encode()
-        where = task._ledger_partition
+        where = bench.where()
         writer.write({"checkpoints": [(key, b"garbage", where)]}, "checkpoints")
         writer.close()
         bench.send(numbers(100, 200))
@@ -203,3 +204,27 @@ def test_a_fenced_life_leaves_no_producer_behind(settings: Settings) -> None:
         del rival
         gc.collect()
         assert [p for p in gc.get_objects() if isinstance(p, Producer)] == [bench.producer]
+
+
+class Flooding(Counting):
+    """Answers one record with more than gets through in the shortest transaction."""
+
+    def step(self, chunk, out) -> None:  # type: ignore[no-untyped-def]
+        super().step(chunk, out)
+        if b"flood" in chunk.values:
+            for i in range(600_000):
+                out.put("shadow-clues", b"%d" % i, bytes(300))
+
+
+def test_a_batch_that_takes_longer_than_a_transaction_may_is_given_more_time(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each life twice as much, until it gets through, once; then it is short again."""
+    monkeypatch.setattr(writer, "SHORTEST_MS", 1000)
+    with open_bench(settings) as bench:
+        bench.send([*numbers(0, 50), b"flood", *numbers(50, 100)])
+        task = bench.task(Flooding, batch_rows=10)
+        wait_until(lambda: task.committed().get(TOPIC) == 101, 120, "everything committed")
+        assert task._writer.transaction_ms > 1000
+        assert bench.outputs() == expected([*numbers(0, 50), b"flood", *numbers(50, 100)])
+        assert sum(len(bench.read("shadow-clues", p)) for p in range(settings.partitions)) == 600_000

@@ -151,9 +151,13 @@ class Bench:
         found = [v for p in range(self.settings.partitions) for v in self.read(OUT, p)]
         return sorted(found, key=lambda v: int(v.split(b" ", 1)[0]))
 
+    def where(self) -> int:
+        """The task's partition of `progress` and `checkpoints`."""
+        return ledger_partition(Counting.name, 0, self.settings.partitions)
+
     def ledger(self) -> Ledger:
-        where = ledger_partition(Counting.name, 0, self.settings.partitions)
-        ledger = Ledger(self.client, self.settings.topic_prefix, where)
+        """What Kafka remembers of the task."""
+        ledger = Ledger(self.client, self.settings.topic_prefix, self.where())
         self.stack.callback(ledger.close)
         return ledger
 
