@@ -233,6 +233,7 @@ class _Reader:
     """A read-committed consumer outside any group."""
 
     def __init__(self, client: dict[str, Any]) -> None:
+        self._known: set[str] = set()
         self._consumer = Consumer(
             client
             | {
@@ -255,6 +256,7 @@ class _Reader:
     def ends(self, topic: str, partition: int) -> tuple[int, int]:
         """Log start and last stable offset."""
         deadline = time.monotonic() + _ENDS_SECONDS
+        self._known.add(topic)
         while True:
             try:
                 low, high = self._consumer.get_watermark_offsets(
@@ -270,6 +272,8 @@ class _Reader:
         """Committed records with first <= offset < end, until the end of the partition at most."""
         if first >= end:
             return
+        if topic not in self._known:
+            self.ends(topic, partition)  # finds the leader at once; `assign` alone would take half a second to
         self._consumer.assign([TopicPartition(topic, partition, first if first > 0 else OFFSET_BEGINNING)])
         quiet = 0.0
         position = first
