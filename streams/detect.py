@@ -4,6 +4,7 @@ Beside clues it writes copies of events under region, person or chain for the ru
 examples (an inspection's outcome with the subject's features as of before the visit) for the sector's learner.
 """
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -124,6 +125,7 @@ class ClueCounts:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._arrived: list[int] = []
 
     def write(self, clues: pl.DataFrame, out: Outbox) -> None:
         """Clues (columns of CLUE, and `shadow` where rules raised them) to `clues` or `shadow-clues`."""
@@ -135,17 +137,23 @@ class ClueCounts:
             if len(chosen):
                 keys = [clue_id.encode() for clue_id in chosen["clue_id"].to_list()]
                 out.put_many(topic, keys, encode_frame(CLUE, chosen))
-        for row in clues.filter(pl.Series(~shadow)).select("origin_id", "sector", "severity").iter_rows():
+        raised = clues.filter(pl.Series(~shadow))
+        self._arrived += raised["raised_at"].to_list()
+        for row in raised.select("origin_id", "sector", "severity").iter_rows():
             self._counts[row] += 1
 
     def report(self) -> None:
-        """To the metrics."""
+        """To the metrics, once their transaction is committed."""
+        now = time.time()
+        for at in self._arrived:
+            metrics.CLUE_LATENCY.observe(max(0.0, now - at / 1000))
         for labels, n in self._counts.items():
             metrics.CLUES.labels(*labels).inc(n)
 
     def clear(self) -> None:
         """Forget what was counted."""
         self._counts.clear()
+        self._arrived.clear()
 
 
 def joined(**parts: Arrays) -> Arrays:

@@ -339,6 +339,7 @@ class Task:
         for part, poisonous in self._quarantine.split(chunk):
             if poisonous:
                 out.reject(self.stage_name, part, 0, "processing-failed")
+                metrics.REJECTED.labels(self.stage_name, "processing-failed").inc()
                 continue
             before = out.counts()
             try:
