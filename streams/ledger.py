@@ -263,8 +263,8 @@ class _Reader:
                     TopicPartition(topic, partition), timeout=_ENDS_SECONDS
                 )
                 return int(low), int(high)
-            except KafkaException as error:  # a leader that has just moved, or a topic that has just been made
-                if not error.args[0].retriable() or time.monotonic() > deadline:
+            except KafkaException:  # a leader that has just moved, a topic that has just been made; none says retriable()
+                if time.monotonic() > deadline:
                     raise
                 time.sleep(_POLL_SECONDS)
 
