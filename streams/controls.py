@@ -10,20 +10,25 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
+from streams.ledger import Ledger
 from streams.stage import ControlRecord
 
 log = structlog.get_logger()
 _POLL_SECONDS: Final = 0.1
+NEWEST: Final = 1000  # records of a topic that are kept whatever their keys
 
 
 class Controls:
-    """Reads every control topic from its beginning, in a thread; keeps the records in memory (compacted topics are small)."""
+    """Reads every control topic from its beginning, in a thread. In memory it keeps the newest records, and of older ones each
+    key's last; a task that needs one of the others (it recovers from long ago) has them read again."""
 
     def __init__(self, client: dict[str, Any], prefix: str, topics: Sequence[str]) -> None:
         self._client = client
         self._prefix = prefix
         self._records: dict[str, list[ControlRecord]] = {topic: [] for topic in topics}
         self._ends: dict[str, int] = dict.fromkeys(topics, 0)
+        self._thinned: dict[str, int] = dict.fromkeys(topics, 0)  # before this offset some are no longer in memory
+        self._thin_at: dict[str, int] = dict.fromkeys(topics, 2 * NEWEST)
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._changed = threading.Condition()
@@ -54,9 +59,16 @@ class Controls:
             return dict(self._ends)
 
     def between(self, topic: str, first: int, end: int) -> list[ControlRecord]:
-        """Records with first <= offset < end."""
+        """Records with first <= offset < end. Raises KafkaException, LedgerUnreachableError."""
         with self._changed:
-            return [r for r in self._records[topic] if first <= r.offset < end]
+            if first >= self._thinned[topic]:
+                return [r for r in self._records[topic] if first <= r.offset < end]
+        ledger = Ledger(self._client, self._prefix, 0)
+        try:
+            rows = ledger.rows(self._prefix + topic, 0, first, end)
+        finally:
+            ledger.close()
+        return [ControlRecord(row.offset, row.key or b"", row.value) for row in rows]
 
     def _run(self) -> None:
         consumer = Consumer(
@@ -94,7 +106,19 @@ class Controls:
                 return
             self._records[topic].append(record)
             self._ends[topic] = record.offset + 1
+            if len(self._records[topic]) >= self._thin_at[topic]:
+                self._thin(topic)
             self._changed.notify_all()
+
+    def _thin(self, topic: str) -> None:
+        records = self._records[topic]
+        old, new = records[:-NEWEST], records[-NEWEST:]
+        last = {record.key: record.offset for record in records}
+        kept = [record for record in old if last[record.key] == record.offset]
+        if len(kept) < len(old):
+            self._thinned[topic] = old[-1].offset + 1
+        self._records[topic] = kept + new
+        self._thin_at[topic] = 2 * max(NEWEST, len(self._records[topic]))
 
     def _move(self, topic: str, end: int) -> None:
         with self._changed:

@@ -222,18 +222,13 @@ class Task:
         self._progress_offset = checkpoint.progress if checkpoint else 0
         self._dirty = bool(batches)
         metrics.RECOVERY_SECONDS.labels(self.stage_name).observe(time.monotonic() - began)
-        log.info(
-            "task.live",
-            seconds=round(time.monotonic() - began, 2),
-            task=self.name,
-            seq=self._progress.seq,
-            replayed=len(batches),
-        )
+        seconds = round(time.monotonic() - began, 2)
+        log.info("task.live", seconds=seconds, task=self.name, seq=self._progress.seq, replayed=len(batches))
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         arrays = unpack(self._ledger.checkpoint(checkpoint), limit=8 * 2**30)
         obeyed = {t: int(arrays.pop(f"_obeyed:{t}")[()]) for t in self.stage.controls if f"_obeyed:{t}" in arrays}
-        self._obey(obeyed)
+        self._obey(obeyed, restoring=True)
         self.stage.restore(arrays)
 
     def _replay(self, batches: list[Progress]) -> None:
@@ -263,13 +258,16 @@ class Task:
             if time.monotonic() > deadline:
                 raise LedgerUnreachableError(otherwise)
 
-    def _obey(self, ends: dict[str, int]) -> None:
-        """Hand the stage the control records up to `ends`."""
+    def _obey(self, ends: dict[str, int], restoring: bool = False) -> None:
+        """Hand the stage the control records up to `ends`. A stage that is about to be restored has its models' snapshots in the
+        checkpoint: it is spared all but the last of each key."""
         wanted = {t: e for t, e in ends.items() if t in self.stage.controls and e > self._obeyed.get(t, 0)}
         if wanted:
             self._await(lambda seconds: self._controls.wait_for(wanted, seconds), f"control topics are behind {wanted}")
         for topic, end in wanted.items():
             records = self._controls.between(topic, self._obeyed.get(topic, 0), end)
+            if restoring and topic == "models":
+                records = sorted({record.key: record for record in records}.values(), key=lambda record: record.offset)
             if records:
                 self.stage.control(topic, records)
             self._obeyed[topic] = end
