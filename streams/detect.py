@@ -31,6 +31,9 @@ log = structlog.get_logger()
 # Cause before effect, where two records arrived in the same moment: people tell, then someone comes, then someone pays.
 _ORDER = ("opinion", "complaint", "iot", "video", "inspection", "penalty")
 
+_LABELS = ("origin_id", "sector", "severity")  # of the clue counter
+_SIZES_SECONDS = 1.0  # to count what is held costs more than a small batch may; only a gauge waits for it
+
 
 class Detect:
     """State of one partition of subjects: ids of the day, window features, episodes, models' state."""
@@ -55,6 +58,7 @@ class Detect:
         self._assembler = Assembler()
         self._events: Counter[tuple[str, str]] = Counter()
         self._clues = ClueCounts()
+        self._sized_at = -_SIZES_SECONDS
 
     def step(self, chunk: Chunk, out: Outbox) -> None:
         """Decide a chunk of one kind of event."""
@@ -101,11 +105,16 @@ class Detect:
             count_intake(counts)
             count_judge(stats)
             self._clues.report()
-            sizes = {"ids": len(self._intake)} | self._judge.sizes() | self._panel.sizes()
-            for store, n in sizes.items():
-                metrics.STATE_ROWS.labels(f"{self.name}/{self.partition}", store).set(n)
+            if time.monotonic() >= self._sized_at + _SIZES_SECONDS:
+                self._report_sizes()
         self._events.clear()
         self._clues.clear()
+
+    def _report_sizes(self) -> None:
+        self._sized_at = time.monotonic()
+        sizes = {"ids": len(self._intake)} | self._judge.sizes() | self._panel.sizes()
+        for store, n in sizes.items():
+            metrics.STATE_ROWS.labels(f"{self.name}/{self.partition}", store).set(n)
 
     def _apply(self, sector: str, model: str, version: str, arrays: Arrays) -> None:
         try:
@@ -132,15 +141,18 @@ class ClueCounts:
         if not len(clues):
             return
         shadow = clues["shadow"].to_numpy() if "shadow" in clues.columns else np.zeros(len(clues), np.bool_)
-        for topic, rows in (("clues", ~shadow), ("shadow-clues", shadow)):
-            chosen = clues.filter(pl.Series(rows))
-            if len(chosen):
-                keys = [clue_id.encode() for clue_id in chosen["clue_id"].to_list()]
-                out.put_many(topic, keys, encode_frame(CLUE, chosen))
-        raised = clues.filter(pl.Series(~shadow))
+        raised = clues.filter(pl.Series(~shadow)) if shadow.any() else clues
+        self._put("clues", raised, out)
+        if len(raised) < len(clues):
+            self._put("shadow-clues", clues.filter(pl.Series(shadow)), out)
         self._arrived += raised["raised_at"].to_list()
-        for row in raised.select("origin_id", "sector", "severity").iter_rows():
-            self._counts[row] += 1
+        self._counts.update(zip(*(raised[name].to_list() for name in _LABELS), strict=True))
+
+    @staticmethod
+    def _put(topic: str, clues: pl.DataFrame, out: Outbox) -> None:
+        if len(clues):
+            keys = [clue_id.encode() for clue_id in clues["clue_id"].to_list()]
+            out.put_many(topic, keys, encode_frame(CLUE, clues))
 
     def report(self) -> None:
         """To the metrics, once their transaction is committed."""

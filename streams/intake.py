@@ -19,6 +19,7 @@ from topics.events import KINDS, Kind
 from topics.keys import partitions_of
 
 Bools = npt.NDArray[np.bool_]
+_ARRIVED = pl.col("_ts")
 
 
 class Intake:
@@ -39,15 +40,14 @@ class Intake:
             if values[bad.index] is not _TOO_LARGE:
                 self._reject(chunk, bad.index, bad.reason, bad.detail, out)
         rows = decoded.index.to_numpy()
-        frame = decoded.frame.with_columns(
-            pl.Series("_offset", chunk.offsets[rows]), pl.Series("_ts", chunk.timestamps[rows])
-        )
-        checked = check(kind, frame, pl.col("_ts"))
-        good = checked.good.to_numpy()
-        if not good.all():
+        where = [pl.Series("_offset", chunk.offsets[rows]), pl.Series("_ts", chunk.timestamps[rows])]
+        checked = check(kind, decoded.frame.hstack(where), _ARRIVED)
+        frame = checked.frame
+        if not checked.clean:
+            good = checked.good.to_numpy()
             for i in np.flatnonzero(~good):
                 self._reject(chunk, int(rows[i]), str(checked.reason[int(i)]), "", out)
-        frame = checked.frame.filter(pl.Series(good)) if not good.all() else checked.frame
+            frame = frame.filter(pl.Series(good))
         return self._first_seen(kind, self._at_home(kind, chunk, frame, out))
 
     def take_counts(self) -> Counter[tuple[str, ...]]:

@@ -3,31 +3,42 @@
 The same function serves the gateways (which answer with the reason) and intake (which dead-letters with it).
 """
 
-import re
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from topics.buffers import Bools, constant, select, text_bytes, truths
 from topics.codes import SECTORS, SUBJECT_SCHEMES
 from topics.events import Kind
-from topics.identifiers import PROVINCES, clean_uscc, uscc_ok
+from topics.identifiers import PROVINCES, clean_uscc, is_region, uscc_bytes_ok
 
 OLDEST: Final = 946_684_800_000  # 2000-01-01 UTC: the rules, registers and codes of the field are younger
+_GOOD: Final = pl.Series("reason", [""])
 CLOCK_SKEW: Final = 10 * 60_000  # a device's clock may run ahead of arrival by this much
 _SUBJECT: Final = rf"^({'|'.join(SUBJECT_SCHEMES)}):[^\s:][^\s]{{0,127}}$"
 _REGION: Final = r"^[0-9]{6}$"
-_PLAIN_USCC: Final = re.compile(r"^uscc:[0-9A-Z]{18}$")
+_PLAIN_USCC: Final = r"^uscc:[0-9A-Z]{18}$"
+_USCC_PREFIX: Final = len("uscc:")
+_EARLIEST: Final = pl.min_horizontal("occurred_at", "observed_at")
+_LATEST: Final = pl.max_horizontal("occurred_at", "observed_at")
+_NO: Final = pl.lit(False)
+_OF_SUBJECTS: Final = [
+    pl.col("subject").str.starts_with("uscc:").alias("uscc"),
+    pl.col("subject").str.contains(_PLAIN_USCC).alias("plain"),
+    pl.col("subject").str.contains(_SUBJECT).alias("fits"),
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """`frame`: standardised rows (all of them); `reason`: "" where a row is good, else the named reason, one a row."""
+    """`frame`: standardised rows (all of them); `reason`: "" where a row is good, else the named reason, one a row; `clean`: all
+    rows are good."""
 
     frame: pl.DataFrame
     reason: pl.Series
+    clean: bool
 
     @property
     def good(self) -> pl.Series:
@@ -35,27 +46,81 @@ class Checked:
         return self.reason == ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Subjects:
+    """The subjects of a chunk, each once, and which of them are credit codes, are so without dirt, and fit the pattern."""
+
+    texts: pl.Series
+    uscc: Bools
+    plain: Bools
+    fits: Bools
+
+    def misfits(self) -> pl.Series | None:
+        """Those that are not scheme:id with a known scheme."""
+        return None if self.fits.all() else self.texts.filter(pl.Series(~self.fits))
+
+    def bad_codes(self) -> pl.Series | None:
+        """Credit codes that fail GB 32100."""
+        if not self.uscc.any():
+            return None
+        data, offsets = text_bytes(self.texts)
+        good = ~self.uscc | uscc_bytes_ok(data, offsets[:-1] + _USCC_PREFIX, offsets[1:])
+        return None if good.all() else self.texts.filter(pl.Series(~good))
+
+
 def check(kind: Kind, frame: pl.DataFrame, arrived: pl.Expr | int) -> Checked:
-    """Standardise and check n rows; `arrived` is the arrival time in ms (a column expression or one number)."""
+    """Standardise and check n rows; `arrived` is the arrival time in ms (a column expression or one number).
+
+    First one question is asked of all rows together, whether any test fails at all; reasons are looked for only then.
+    """
     frame, subjects = _standardise(frame)
     now = pl.lit(arrived, pl.Int64) if isinstance(arrived, int) else arrived
+    misfits, bad_codes, late = subjects.misfits(), subjects.bad_codes(), _LATEST > now + CLOCK_SKEW  # noqa: SIM300
+    if misfits is None and bad_codes is None and _codes_good(kind, frame):
+        failed = select(frame, [pl.any_horizontal(*_row_tests(kind), late).any()]).item()
+        if not failed:
+            return Checked(frame, constant(_GOOD, frame.height), True)
+    tests = _tests(kind) | {"bad-subject": _one_of(misfits), "bad-uscc": _one_of(bad_codes), "time-in-future": late}
+    reason = pl.lit("")
+    for name, failed in reversed(tests.items()):
+        reason = pl.when(failed.fill_null(False)).then(pl.lit(name)).otherwise(reason)
+    found = frame.select(reason.alias("reason")).to_series()
+    return Checked(frame, found, not (found != "").any())
+
+
+@cache
+def _tests(kind: Kind) -> dict[str, pl.Expr]:
+    """What fails a row, in the order in which reasons are named; False stands for what depends on the chunk."""
     doubles = [f.name for f in kind.schema.fields if f.type == "double"]
     required = [f.name for f in kind.schema.fields if f.required and f.type == "string"]
-    tests = (
-        ("missing-field", pl.any_horizontal(pl.col(name).str.len_bytes() == 0 for name in required)),
-        ("wrong-kind", pl.col("kind") != kind.code),
-        ("unknown-sector", ~pl.col("sector").is_in(list(SECTORS))),
-        ("bad-subject", _one_of(subjects.filter(~subjects.str.contains(_SUBJECT)))),
-        ("bad-uscc", _one_of(subjects.filter(pl.Series(~_uscc_good(subjects))))),
-        ("bad-region", ~_region_good()),
-        ("not-finite", pl.any_horizontal(~pl.col(name).is_finite() for name in doubles) if doubles else pl.lit(False)),
-        ("time-too-old", pl.min_horizontal("occurred_at", "observed_at") < OLDEST),
-        ("time-in-future", pl.max_horizontal("occurred_at", "observed_at") > now + CLOCK_SKEW),
-    )
-    reason = pl.lit("")
-    for name, failed in reversed(tests):
-        reason = pl.when(failed.fill_null(False)).then(pl.lit(name)).otherwise(reason)
-    return Checked(frame, frame.select(reason.alias("reason")).to_series())
+    return {
+        "missing-field": pl.any_horizontal(pl.col(name).str.len_bytes() == 0 for name in required),
+        "wrong-kind": pl.col("kind") != kind.code,
+        "unknown-sector": ~pl.col("sector").is_in(list(SECTORS)),
+        "bad-subject": _NO,
+        "bad-uscc": _NO,
+        "bad-region": ~_region_good(),
+        "not-finite": pl.any_horizontal(~pl.col(name).is_finite() for name in doubles) if doubles else _NO,
+        "time-too-old": _EARLIEST < OLDEST,
+        "time-in-future": _NO,
+    }
+
+
+@cache
+def _row_tests(kind: Kind) -> tuple[pl.Expr, ...]:
+    """Those that must be asked of every row; codes repeat, and `_codes_good` asks each of them once."""
+    return tuple(_tests(kind)[name] for name in ("missing-field", "not-finite", "time-too-old"))
+
+
+def _codes_good(kind: Kind, frame: pl.DataFrame) -> bool:
+    """Whether all kinds, sectors and regions of a chunk are good."""
+    kinds, sectors, regions = (set(frame[name].unique().to_list()) for name in ("kind", "sector", "region"))
+    return kinds <= {kind.code, None} and sectors <= SECTORS.keys() | {None} and all(map(_is_region, regions))
+
+
+@lru_cache(10_000)
+def _is_region(code: str | None) -> bool:
+    return code is None or is_region(code)
 
 
 def _region_good() -> pl.Expr:
@@ -65,27 +130,27 @@ def _region_good() -> pl.Expr:
     return region.is_null() | shape
 
 
-def _uscc_good(subject: pl.Series) -> npt.NDArray[np.bool_]:
-    is_uscc = subject.str.starts_with("uscc:").fill_null(False).to_numpy()
-    ok = np.ones(len(subject), np.bool_)
-    if is_uscc.any():
-        ok[is_uscc] = uscc_ok(subject.filter(pl.Series(is_uscc)).str.slice(5))
-    return ok
+def _one_of(subjects: pl.Series | None) -> pl.Expr:
+    return _NO if subjects is None else pl.col("subject").is_in(subjects.implode())
 
 
-def _one_of(subjects: pl.Series) -> pl.Expr:
-    return pl.col("subject").is_in(subjects.implode()) if len(subjects) else pl.lit(False)
-
-
-def _standardise(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+def _standardise(frame: pl.DataFrame) -> tuple[pl.DataFrame, _Subjects]:
     """Clean what exchanged data is known to get wrong in identifiers -> the frame, and its subjects, each once.
 
     A chunk has far fewer subjects than rows: what they cost, they cost once; only dirty ones cost Python time.
     """
-    subjects = frame["subject"].unique().drop_nulls()
-    dirty = subjects.filter(subjects.str.starts_with("uscc:") & ~subjects.str.contains(_PLAIN_USCC.pattern))
-    if len(dirty) == 0:
+    subjects = _subjects(frame)
+    dirty = subjects.uscc & ~subjects.plain
+    if not dirty.any():
         return frame, subjects
-    cleaned = pl.Series([f"uscc:{clean_uscc(text[5:])}" for text in dirty.to_list()], dtype=pl.String)
-    frame = frame.with_columns(frame["subject"].replace(dirty, cleaned))
-    return frame, frame["subject"].unique().drop_nulls()
+    texts = subjects.texts.filter(pl.Series(dirty))
+    cleaned = pl.Series([f"uscc:{clean_uscc(text[_USCC_PREFIX:])}" for text in texts.to_list()], dtype=pl.String)
+    frame = frame.with_columns(frame["subject"].replace(texts, cleaned))
+    return frame, _subjects(frame)
+
+
+def _subjects(frame: pl.DataFrame) -> _Subjects:
+    texts = frame["subject"].unique()
+    texts = texts.drop_nulls() if texts.null_count() else texts
+    known = select(texts.to_frame(), _OF_SUBJECTS)
+    return _Subjects(texts, *(truths(known[name]) for name in ("uscc", "plain", "fits")))

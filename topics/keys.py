@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from topics.buffers import text_bytes
+
 _M = np.uint32(0x5BD1E995)
 _SEED = np.uint32(0x9747B28C)
 
@@ -45,20 +47,17 @@ def _murmur2(data: npt.NDArray[np.uint8], start: int, end: int) -> np.uint32:
 
 
 @numba.njit(cache=True)
-def _all(data: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], count: int, out: npt.NDArray[np.int64]) -> None:
-    start = 0
+def _all(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], count: int, out: npt.NDArray[np.int64]) -> None:
     for i in range(out.size):
-        out[i] = np.int64(_murmur2(data, start, ends[i]) & np.uint32(0x7FFFFFFF)) % count
-        start = ends[i]
+        out[i] = np.int64(_murmur2(data, offsets[i], offsets[i + 1]) & np.uint32(0x7FFFFFFF)) % count
 
 
 def partitions_of(keys: Sequence[str] | pl.Series, count: int) -> npt.NDArray[np.int64]:
     """Partition number of each of n keys -> int64[n]. Cost: about 0.05 us a key."""
     series = keys if isinstance(keys, pl.Series) else pl.Series(keys, dtype=pl.String)
-    ends = series.str.len_bytes().fill_null(0).cast(pl.Int64).cum_sum().to_numpy()
-    data = np.frombuffer("".join(series.fill_null("").to_list()).encode(), np.uint8)
+    data, offsets = text_bytes(series)
     out = np.empty(len(series), np.int64)
-    _all(data, ends, count, out)
+    _all(data, offsets, count, out)
     return out
 
 
