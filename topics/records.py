@@ -22,7 +22,9 @@ CLUE = Schema(
         Field("key", "string", "聚合键", "what the rule groups by: subject, device, region …", required=True),
         Field("explanation", "string", "说明", "Chinese, values filled in", required=True),
         Field("evidence", "string", "证据", "JSON: [{event_id, topic, partition, offset, occurred_at}]", required=True),
-        Field("values", "string", "特征值", "JSON: feature or column -> value at the moment of judgement", required=True),
+        Field(
+            "values", "string", "特征值", "JSON: feature or column -> value at the moment of judgement", required=True
+        ),
         Field("occurred_at", "long", "发生时间", "ms UTC, of the event that opened the episode", required=True),
         Field("raised_at", "long", "产生时间", "ms UTC, arrival of that event (LogAppendTime)", required=True),
         Field("score", "double", "风险分", "0 to 1 where a model raised it"),
@@ -37,7 +39,9 @@ COMMAND = Schema(
     (
         Field("command_id", "string", "指令编号", required=True),
         Field("clue_id", "string", "线索编号", required=True),
-        Field("verb", "string", "动作", "raise, claim, return, transfer, assist, handle, feedback, close", required=True),
+        Field(
+            "verb", "string", "动作", "raise, claim, return, transfer, assist, handle, feedback, close", required=True
+        ),
         Field("actor", "string", "操作人", required=True),
         Field("department", "string", "操作部门", required=True),
         Field("issued_at", "long", "操作时间", "ms UTC", required=True),
@@ -59,7 +63,9 @@ CLUE_LOG = Schema(
         Field("accepted", "boolean", "是否接受", required=True),
         Field("reason", "string", "原因", "named reason of a refusal, else empty", required=True),
         Field("at", "long", "时间", "ms UTC, log time of the command", required=True),
-        Field("state", "string", "状态", "JSON: the whole clue after this step; null for an unknown clue", required=True),
+        Field(
+            "state", "string", "状态", "JSON: the whole clue after this step; null for an unknown clue", required=True
+        ),
     ),
 )
 
@@ -130,7 +136,13 @@ PROGRESS = Schema(
         Field("slices", "string", "区间", "JSON: [[topic, first, end], …] in processing order", required=True),
         Field("ends", "string", "位点", "JSON: topic -> next offset", required=True),
         Field("controls", "string", "控制位点", "JSON: control topic -> next offset in force", required=True),
-        Field("checkpoint", "string", "检查点", "JSON: [seq, first, end, progress, slot] of the newest, or null", required=True),
+        Field(
+            "checkpoint",
+            "string",
+            "检查点",
+            "JSON: [seq, first, end, progress, slot] of the newest, or null",
+            required=True,
+        ),
     ),
 )
 
