@@ -263,7 +263,9 @@ class _Reader:
                     TopicPartition(topic, partition), timeout=_ENDS_SECONDS
                 )
                 return int(low), int(high)
-            except KafkaException:  # a leader that has just moved, a topic that has just been made; none says retriable()
+            except (
+                KafkaException
+            ):  # a leader that has just moved, a topic that has just been made; none says retriable()
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_POLL_SECONDS)
