@@ -135,7 +135,7 @@ class Panel:
             return out
         for serving in self._watched.values():
             at = np.flatnonzero(_alarms(serving, judged))
-            at = at[truths(sector.gather(rows[at]) == serving.sector)] if len(at) else at
+            at = at[truths(sector[rows[at]] == serving.sector)] if len(at) else at
             if len(at) == 0:
                 continue
             alarmed = frame[rows[at]]
@@ -165,8 +165,10 @@ class Panel:
         at = np.flatnonzero(score >= np.maximum(serving.threshold, np.minimum(serving.lift * usual, 1.0)))
         if len(at) == 0:
             return []
-        subject = frame["subject"].gather(rows[at])
-        opened = self._opened(serving, subject, frame["occurred_at"].gather(rows[at]))
+        subject = frame["subject"][rows[at]]
+        opened = self._opened(serving, subject, frame["occurred_at"][rows[at]])
+        if len(opened) == 0:
+            return []
         at = at[opened]
         features = walked.after[rows[at]]
         parts = served.model.explain(_features(features))
@@ -177,7 +179,7 @@ class Panel:
                 serving,
                 Opening(key, float(score[i]), version, row_of(NAMES, x), _words(float(usual[i]), part)),
             )
-            for i, key, x, part in zip(at, subject.gather(opened), features, parts, strict=True)
+            for i, key, x, part in zip(at, subject[opened], features, parts, strict=True)
         ]
 
     def _opened(self, serving: Serving, key: pl.Series, at: pl.Series) -> Codes:
@@ -192,7 +194,7 @@ class Panel:
         learnt: dict[str, list[str]] = {}
         for sector, model in self._served:
             learnt.setdefault(sector, []).append(model)
-        sectors = frame["sector"].gather(labelled).to_list()
+        sectors = frame["sector"][labelled].to_list()
         pairs = [(i, model) for i, sector in enumerate(sectors) for model in learnt.get(sector, ())]
         mine = [i for i, _ in pairs]
         texts = select(_features(walked.before[labelled], nan_to_null=True), _AS_JSON).to_series()
@@ -202,7 +204,7 @@ class Panel:
                 pl.Series("model", [model for _, model in pairs], pl.String),
                 pl.Series("label", walked.label[labelled][mine], pl.Float64),
                 pl.Series("weight", np.ones(len(mine)), pl.Float64),
-                texts.gather(mine).alias("features"),
+                texts[mine].alias("features"),
             ]
         )
 

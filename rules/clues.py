@@ -17,6 +17,7 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {**CLUE.columns, "shadow": pl.Bool
 _NOTHING: Final = pl.DataFrame(schema=SCHEMA)
 ID_BYTES: Final = 20
 _SMALL: Final = 1e-3
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def clue_id(*parts: str) -> str:
@@ -39,7 +40,7 @@ def clue(judged: Judged, key: str, due: Raise, rank: int, row: Mapping[str, Any]
         "title": rule.title,
         "key": key,
         "explanation": fill(rule.explain, {name: row[name] for name in judged.shown}),
-        "values": json.dumps(values, ensure_ascii=False, separators=(",", ":")),
+        "values": _JSON(values),
     }
 
 
@@ -53,7 +54,7 @@ def storm(judged: Judged, hour: int, limit: int, row: Mapping[str, Any]) -> dict
         "title": f"规则告警过密:{rule.title}",
         "key": rule.id,
         "explanation": f"规则“{rule.title}”({rule.id})在 {start} 起的一小时内线索超过 {limit} 条,其余不再派发,请核查阈值与数据源",
-        "values": json.dumps({"limit": limit, "hour": hour * HOUR}, separators=(",", ":")),
+        "values": _JSON({"limit": limit, "hour": hour * HOUR}),
     }
 
 
@@ -95,7 +96,7 @@ def _record(judged: Judged, row: Mapping[str, Any], severity: str) -> dict[str, 
         "subject": row["subject"],
         "subject_name": row["subject_name"],
         "region": row["region"],
-        "evidence": json.dumps([evidence], ensure_ascii=False, separators=(",", ":")),
+        "evidence": _JSON([evidence]),
         "occurred_at": row["occurred_at"],
         "raised_at": row["_ts"],
         "score": None,

@@ -109,9 +109,9 @@ class Judge:
             for key, needed in zip(keys, found.get_columns()[1::2], strict=True)
         ]
         order = np.argsort(np.concatenate(rows), kind="stable")
-        key = pl.concat([key.gather(mine) for key, mine in zip(keys, rows, strict=True)])
+        key = pl.concat([key[mine] for key, mine in zip(keys, rows, strict=True)])
         row = pl.Series("row", np.concatenate(rows)[order].astype(np.uint32))
-        return pl.DataFrame([row, key.gather(order).alias("key")])
+        return pl.DataFrame([row, key[order].alias("key")])
 
     def snapshot(self) -> Arrays:
         """All state as numpy arrays, none of objects."""

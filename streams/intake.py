@@ -68,9 +68,9 @@ class Intake:
 
     def _within_size(self, chunk: Chunk, out: Outbox) -> list[bytes | None]:
         most = self._max_bytes
-        large = [i for i, value in enumerate(chunk.values) if value is not None and len(value) > most]
-        if not large:
+        if max(map(len, filter(None, chunk.values)), default=0) <= most:
             return chunk.values
+        large = [i for i, value in enumerate(chunk.values) if value is not None and len(value) > most]
         values = list(chunk.values)
         for i in large:
             values[i] = _TOO_LARGE

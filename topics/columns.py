@@ -51,7 +51,7 @@ class Decoded:
 def decode_chunk(kind: Kind, values: Sequence[bytes | None]) -> Decoded:
     """Decode n wire values of one kind. Never raises on input: what does not decode is in `bad`."""
     current = header(kind.schema)
-    if all(value is not None and value[:5] == current for value in values):
+    if {value and value[:5] for value in values} == {current}:
         return _assemble(kind.schema, [_avro(kind.schema, kind.schema.version, values, range(len(values)))])
     groups: dict[tuple[str, int], list[int]] = {}
     bad: list[Bad] = []
@@ -70,7 +70,7 @@ def decode_chunk(kind: Kind, values: Sequence[bytes | None]) -> Decoded:
 def decode_records(schema: Schema, values: Sequence[bytes | None]) -> Decoded:
     """Decode n wire values of any schema, Avro only. Never raises on input; another schema's value is `wrong-kind`."""
     current = header(schema)
-    if values and all(value is not None and value[:5] == current for value in values):
+    if {value and value[:5] for value in values} == {current}:
         return _assemble(schema, [_avro(schema, schema.version, values, range(len(values)))])
     groups: dict[int, list[int]] = {}
     bad: list[Bad] = []
@@ -141,7 +141,8 @@ def _version(schema: Schema, value: bytes) -> int:
 
 def _avro(schema: Schema, version: int, values: Sequence[bytes | None], where: Iterable[int]) -> Decoded:
     index = list(where)
-    bodies = [(values[i] or b"")[HEADER.size :] for i in index]
+    head = HEADER.size
+    bodies = [(value or b"")[head:] for value in (values if len(index) == len(values) else [values[i] for i in index])]
     frames: list[pl.DataFrame] = []
     kept: list[int] = []
     bad: list[Bad] = []

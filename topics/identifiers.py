@@ -32,7 +32,7 @@ _DIRT: Final = re.compile(r"^.*?[：:]\s*|\(\d+/\d+\)$|\s+")
 Bools = npt.NDArray[np.bool_]
 USCC_LENGTH: Final = 18
 _INVALID: Final = 255
-_USCC_WEIGHTS: Final = np.array(USCC_WEIGHTS, np.float32)
+_USCC_WEIGHTS: Final = np.array(USCC_WEIGHTS, np.int32)
 _CHECK_OF_REST: Final = np.array([(31 - rest) % 31 for rest in range(31)], np.uint8)
 _CODE_TABLE: Final = np.full(256, _INVALID, np.uint8)
 _CODE_TABLE[np.frombuffer(USCC_ALPHABET.encode(), np.uint8)] = np.arange(31, dtype=np.uint8)
@@ -68,8 +68,8 @@ def uscc_bytes_ok(data: npt.NDArray[np.uint8], first: npt.NDArray[np.int64], las
     if not ok.any():
         return ok
     values = _CODE_TABLE[data[first[ok][:, None] + np.arange(USCC_LENGTH)]]
-    total = values[:, :17].astype(np.float32) @ _USCC_WEIGHTS  # exact: far below 2**24
-    check = _CHECK_OF_REST[total.astype(np.int32) % 31]
+    total = values[:, :17].astype(np.int32) @ _USCC_WEIGHTS  # whole numbers: floats would wake the threads of a BLAS
+    check = _CHECK_OF_REST[total % 31]
     ok[ok] = (values.max(1) != _INVALID) & (check == values[:, 17])
     return ok
 
