@@ -73,7 +73,7 @@ class Consumer(driver.Consumer):
 
     def unthrottle(self, tp: TP) -> None:
         """Fetch a partition again."""
-        if tp in self._chain:
+        if tp in self._chain and tp in self.assignment():  # it may just have been revoked
             self.resume_partitions({tp})
             self._resumed.set()
 
