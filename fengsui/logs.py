@@ -8,11 +8,16 @@ import structlog
 from fengsui.settings import Settings
 
 
+def _to_stderr(*_: object) -> structlog.PrintLogger:
+    """A logger on whatever stderr is now: it may have been put in the place of another since."""
+    return structlog.PrintLogger(sys.stderr)
+
+
 def to_stderr() -> None:
     """Before any settings are read: whatever is logged goes to stderr, stdout belongs to answers."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_to_stderr,
     )
 
 
@@ -32,7 +37,7 @@ def configure(settings: Settings) -> None:
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_to_stderr,
     )
     logging.basicConfig(
         level=max(level, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
