@@ -3,16 +3,17 @@
 import datetime as dt
 import platform
 import statistics
+import sys
 from pathlib import Path
 
 import psutil
 
 from bench.contender import Result
+from bench.latency import measure
 from bench.workloads import PEERS, Stand, compare
 from fengsui.embedded import services
 from fengsui.settings import load
 
-EVENTS, ROUNDS = 1_000_000, 3
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 WHAT = {
     "ours": "this engine: intake, 50 rules, clues; one transaction a batch, exactly once",
@@ -21,14 +22,15 @@ WHAT = {
 }
 
 
-def main() -> None:
-    """Run, print, write."""
+def main(events: int = 1_000_000, rounds: int = 3) -> None:
+    """Run, print, write. From a shell: `python -m bench [EVENTS [ROUNDS]]`."""
     with services(load()) as running:
-        stand = Stand(running.settings, EVENTS)
+        stand = Stand(running.settings, events)
         stand.prepare()
-        results = {peer: compare(stand, peer, ROUNDS) for peer in PEERS}
+        waits = measure(Stand(running.settings, 0))
+        results = {peer: compare(stand, peer, rounds) for peer in PEERS}
     rows = [_row(peer, results[peer]) for peer in PEERS]
-    PAGE.write_text(_page(rows), "utf-8")
+    PAGE.write_text(_page(rows, events, rounds, waits), "utf-8")
     print("\n".join(rows))
 
 
@@ -43,14 +45,14 @@ def _row(peer: str, rounds: list[tuple[Result, Result | None]]) -> str:
     return f"| W1 | {ours:,.0f} | {peer} | {theirs:,.0f} | {ours / theirs:.1f} | {cpu:.1f} | {memory:,.0f} |"
 
 
-def _page(rows: list[str]) -> str:
+def _page(rows: list[str], events: int, rounds: int, waits: dict[str, float]) -> str:
     today = dt.datetime.now(dt.UTC).date()
     cores, memory = psutil.cpu_count(), psutil.virtual_memory().total / 2**30
     head = [
         "# Benchmarks",
         "",
         "Made by `make bench`. W1: decode, 50 threshold rules, clues out; 100,000 subjects, 4 partitions, one worker, Apache",
-        f"Kafka on the same machine. {EVENTS:,} events, the same for all; alternating rounds in one run, medians of {ROUNDS}.",
+        f"Kafka on the same machine. {events:,} events, the same for all; alternating rounds in one run, medians of {rounds}.",
         "The machines are noisy: compare only within one run, by the ratio.",
         "",
         f"{today}, {cores} cores, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}.",
@@ -58,6 +60,9 @@ def _page(rows: list[str]) -> str:
         "| workload | ours, events/s | peer | peer, events/s | ratio | our CPU s per million | our peak MB |",
         "|---|---|---|---|---|---|---|",
         *rows,
+        "",
+        f"Latency from produce to a read-committed reader at {waits['events_per_second']:,.0f} events/s, exactly once: "
+        f"p50 {waits['p50']:.0f} ms, p99 {waits['p99']:.0f} ms.",
         "",
         *(f"- **{name}**: {what}" for name, what in WHAT.items()),
         "",
@@ -67,4 +72,4 @@ def _page(rows: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(*(int(word) for word in sys.argv[1:3]))
