@@ -21,7 +21,7 @@ from models.profile import FEATURES, KINDS, Profile, Walked
 from models.sensor import CHANNELS, KEY, Judged, Sensor
 from models.serving import Serving
 from topics.arrays import BadArrays, pack_texts, texts_of
-from topics.buffers import constant, select, truths
+from topics.buffers import constant, different, select, truths
 
 EXAMPLES: Final[dict[str, type[pl.DataType]]] = {
     "sector": pl.String,
@@ -126,7 +126,7 @@ class Panel:
     def _sense(self, frame: pl.DataFrame) -> list[Raised]:
         sector = frame["sector"]
         watched = ~truths(column(frame, "flag", pl.String) != "N")  # HJ 212: no maintenance, calibration, fault
-        if not set(sector.unique().to_list()) <= self._watched.keys():
+        if not different(sector) <= self._watched.keys():
             watched &= truths(sector.is_in(list(self._watched)))
         rows = np.flatnonzero(watched)
         judged = self._sensor.judge(frame if rows.size == len(frame) else frame[rows])
@@ -148,8 +148,8 @@ class Panel:
     def _foresee(self, frame: pl.DataFrame, walked: Walked) -> list[Raised]:
         """What the learnt models say, of the sectors that are there."""
         ready = [served for served in self._served.values() if served.ready]
-        here = frame["sector"].unique().to_list() if ready else []
-        rows = {sector: np.flatnonzero(truths(frame["sector"] == sector)) for sector in here if sector is not None}
+        here = different(frame["sector"]) - {None} if ready else ()
+        rows = {sector: np.flatnonzero(truths(frame["sector"] == sector)) for sector in here}
         return [
             one
             for served in ready

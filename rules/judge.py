@@ -5,7 +5,6 @@ order of events: batches may be split anywhere, and a snapshot restored anywhere
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -19,12 +18,13 @@ from rules.features import Columns, Events, Part, View
 from rules.model import Rule
 from rules.plan import Spec
 from rules.raising import Hit, Raiser, Source, hits_of
-from rules.steps import First, Steps, copied, present, steps
+from rules.steps import First, copied, present, steps
 from rules.windows import DAY, WindowStore
-from topics.buffers import filled, select, truths
+from topics.buffers import filled
 from topics.events import KINDS
 
 CAP_PER_HOUR: Final = 500
+_NO_COPIES: Final = pl.DataFrame(schema={"row": pl.UInt32, "key": pl.String})
 _EPISODES: Final = "episodes/"
 _STORMS: Final = "storms/"
 _STORE: Final = "store/"
@@ -67,11 +67,8 @@ class Judge:
         self._specs = specs
         self._rules = [plan.judged(rule, order, lists) for order, rule in enumerate(own)]
         foreign = [] if self._foreign else plan.scoped(rules, True)
-        self._steps: dict[str, Steps] = {}
-        for kind in KINDS:
-            copies, read = copied(kind, foreign, self._lateness, lists)
-            mine = steps(kind, self._rules, specs.values(), lists, self._foreign)
-            self._steps[kind] = replace(mine, copies=copies, copy_columns=read)
+        self._steps = {kind: steps(kind, self._rules, specs.values(), lists, self._foreign) for kind in KINDS}
+        self._copies = {kind: copied(kind, foreign, self._lateness, lists) for kind in KINDS}
         self._raiser.episodes.keep({rule.id for rule in own})
 
     def judge(self, kind: str, frame: pl.DataFrame, *, topic: str, partition: int) -> pl.DataFrame:
@@ -86,11 +83,11 @@ class Judge:
         if not (todo.plain or todo.specs):
             return clues.frame([])
         events = self._events(kind, present(frame, todo.columns), clock)
-        first = First(events.frame, todo)
+        first = First(events.frame, todo.first)
         hits: list[Hit] = []
         view = View(events.frame, np.arange(frame.height), 0)
         for judged in todo.plain:
-            rows = np.flatnonzero(first.gate(judged))
+            rows = np.flatnonzero(first.all(todo.gates[judged.order]))
             if rows.size:
                 hits.append(Hit(judged, view, rows, events.ts[rows]))
         hits += self._featured(kind, events, first)
@@ -98,20 +95,18 @@ class Judge:
 
     def copies(self, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         """Events that rules with a foreign key need: `row` (UInt32, index into the frame) and `key` (`region:320102`), by row."""
-        todo = self._steps[kind]
-        schema = {"row": pl.UInt32, "key": pl.String}
-        if not todo.copies or frame.height == 0:
-            return pl.DataFrame(schema=schema)
-        found = select(present(frame, todo.copy_columns), list(todo.copies))
-        keys = found.get_columns()[0::2]
-        rows = [
-            np.flatnonzero(truths(needed) & filled(key))
-            for key, needed in zip(keys, found.get_columns()[1::2], strict=True)
-        ]
-        order = np.argsort(np.concatenate(rows), kind="stable")
-        key = pl.concat([key[mine] for key, mine in zip(keys, rows, strict=True)])
-        row = pl.Series("row", np.concatenate(rows)[order].astype(np.uint32))
-        return pl.DataFrame([row, key[order].alias("key")])
+        todo = self._copies[kind]
+        if not todo.keys or frame.height == 0:
+            return _NO_COPIES.clone()
+        first = First(present(frame, todo.columns), todo.first)
+        found: list[tuple[int, str]] = []
+        for name, conditions in todo.keys.items():
+            needed = np.logical_or.reduce([first.all(parts) for parts in conditions])
+            keys = first.frame[name]
+            rows = np.flatnonzero(needed & filled(keys))
+            found += zip(rows.tolist(), keys[rows].to_list(), strict=True)
+        found.sort(key=lambda pair: pair[0])
+        return pl.DataFrame(found, schema=_NO_COPIES.schema, orient="row") if found else _NO_COPIES.clone()
 
     def snapshot(self) -> Arrays:
         """All state as numpy arrays, none of objects."""
@@ -157,10 +152,11 @@ class Judge:
     def _featured(self, kind: str, events: Events, first: First) -> list[Hit]:
         """Feed the stores, and see which rules hold with their answers beside the events they were asked for."""
         todo = self._steps[kind]
-        rules = [judged for judged in todo.featured if first.gate(judged).any()]
+        gates = {judged.order: first.all(todo.gates[judged.order]) for judged in todo.featured}
+        rules = [judged for judged in todo.featured if gates[judged.order].any()]
         asked: dict[str, Bools] = {}
         for judged in rules:
-            gate = first.gate(judged)
+            gate = gates[judged.order]
             for store in judged.stores:
                 asked[store] = asked[store] | gate if store in asked else gate
         parts = self._answers(kind, events, first, asked)
@@ -169,7 +165,6 @@ class Judge:
         reads = list(dict.fromkeys(read for judged in rules for read in judged.reads))
         own = features.own_view(events, parts, reads, self._specs, self._stores)
         again = features.again_view(events, own, parts, self._specs, self._stores)
-        gates = [first.gate(judged) for judged in rules]
         return [hit for view in (own, again) if view is not None for hit in hits_of(rules, view, gates, events.ts)]
 
     def _answers(self, kind: str, events: Events, first: First, asked: Mapping[str, Bools]) -> dict[str, Part]:
@@ -177,9 +172,12 @@ class Judge:
         nothing = np.zeros(events.ts.size, np.bool_)
         refused, columns = nothing.copy(), Columns(events, first.frame)
         parts: dict[str, Part] = {}
-        for spec in self._steps[kind].specs:
-            insert, wanted = first.where(spec), asked.get(spec.name, nothing)
-            part = features.ask(spec, self._stores[spec.name], events, columns, insert, wanted)
+        todo = self._steps[kind]
+        for spec in todo.specs:
+            if spec.name not in asked and not first.any(todo.wheres.get(spec.name)):
+                continue
+            insert = first.all(todo.wheres[spec.name]) if spec.name in todo.wheres else nothing
+            part = features.ask(spec, self._stores[spec.name], events, columns, insert, asked.get(spec.name, nothing))
             if part is not None:
                 parts[spec.name] = part
                 refused[part.rows] |= part.answers.refused

@@ -3,7 +3,7 @@
 What all rules that fire need of the events is asked for once: one query for severities and keys, one for what clues show.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -57,11 +57,11 @@ class _Due(NamedTuple):
     due: Raise
 
 
-def hits_of(rules: Sequence[Judged], view: View, gates: Sequence[Bools], ts: Ints) -> Iterator[Hit]:
-    """Where rules with features hold in a view of a batch; `gates` and `ts` are the batch's, by rule and by row."""
+def hits_of(rules: Sequence[Judged], view: View, gates: Mapping[int, Bools], ts: Ints) -> Iterator[Hit]:
+    """Where rules with features hold in a view of a batch; `gates` (by order of the rule) and `ts` are of the batch's rows."""
     rests = select(view.frame, [pl.col("_ts"), *(j.rest.alias(f"rest{j.order}") for j in rules)])
-    for judged, gate in zip(rules, gates, strict=True):
-        hit = truths(rests[f"rest{judged.order}"]) & gate[view.rows]
+    for judged in rules:
+        hit = truths(rests[f"rest{judged.order}"]) & gates[judged.order][view.rows]
         for store in judged.stores & view.refused.keys():
             hit &= ~view.refused[store]
         late = [view.late[store] for store in judged.stores if store in view.late]

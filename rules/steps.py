@@ -33,8 +33,7 @@ Parts = tuple[str, ...]  # of a condition: names of columns of the first pass th
 class Steps:
     """For one kind: rules without and with features, stores it feeds or asks; `first`, the expressions of the first pass: every
     part of a gate or store condition once, however many rules share it, and compound keys; which parts make the gate of a rule
-    (by order) and the condition of a store (by name; one the kind cannot feed is absent); columns read; and for each foreign key
-    under which events are copied: the key, and whether an event is."""
+    (by order) and the condition of a store (by name; one the kind cannot feed is absent); columns read."""
 
     plain: tuple[Judged, ...]
     featured: tuple[Judged, ...]
@@ -43,40 +42,48 @@ class Steps:
     gates: Mapping[int, Parts]
     wheres: Mapping[str, Parts]
     columns: tuple[str, ...]
-    copies: tuple[pl.Expr, ...]
-    copy_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """For one kind: under which foreign keys (by the name of the column that `first` gives them) events are copied, each with the
+    conditions of which one must hold; columns read."""
+
+    keys: Mapping[str, frozenset[Parts]]
+    first: tuple[pl.Expr, ...]
+    columns: tuple[str, ...]
 
 
 class First:
     """The first pass over a batch: where each condition holds, each found once."""
 
-    def __init__(self, frame: pl.DataFrame, todo: Steps) -> None:
-        self._todo, self._n = todo, frame.height
-        self.frame = select(frame, [pl.col("_ts"), *todo.first])
+    def __init__(self, frame: pl.DataFrame, expressions: Sequence[pl.Expr]) -> None:
+        self.frame = select(frame, [pl.col("_ts"), *expressions])
         self._known: dict[Parts, Bools] = {}
+        self._some: dict[Parts, bool] = {}
 
-    def gate(self, judged: Judged) -> Bools:
-        """Rows on which the rule may fire. Not to be changed."""
-        return self._all(self._todo.gates[judged.order])
+    def any(self, parts: Parts | None) -> bool:
+        """Whether all parts are true on any row; of no condition at all, never."""
+        if parts is None:
+            return False
+        if parts not in self._some:
+            self._some[parts] = bool(self.all(parts).any())
+        return self._some[parts]
 
-    def where(self, spec: Spec) -> Bools:
-        """Rows that the store takes. Not to be changed."""
-        parts = self._todo.wheres.get(spec.name)
-        return np.zeros(self._n, np.bool_) if parts is None else self._all(parts)
-
-    def _all(self, parts: Parts) -> Bools:
+    def all(self, parts: Parts) -> Bools:
+        """Rows on which all parts are true. Not to be changed."""
         found = self._known.get(parts)
         if found is None:
             if len(parts) > 1:
-                found = self._all(parts[:-1]) & self._all(parts[-1:])
+                found = self.all(parts[:-1]) & self.all(parts[-1:])
             else:
-                found = truths(self.frame[parts[0]]) if parts else np.ones(self._n, np.bool_)
+                found = truths(self.frame[parts[0]]) if parts else np.ones(self.frame.height, np.bool_)
             self._known[parts] = found
         return found
 
 
 def steps(kind: str, rules: Sequence[Judged], specs: Iterable[Spec], lists: Lists, foreign: bool) -> Steps:
-    """The steps of one kind, without copies."""
+    """The steps of one kind."""
     triggered = [j for j in rules if kind in j.rule.on]
     asked = frozenset[str]().union(*(j.stores for j in triggered))
     mine = tuple(s for s in specs if kind in s.kinds or s.name in asked)
@@ -86,27 +93,24 @@ def steps(kind: str, rules: Sequence[Judged], specs: Iterable[Spec], lists: List
     names = frozenset[str]().union(*(j.columns() for j in triggered), *(s.columns() for s in mine))
     read = (*ALWAYS, *sorted(names - {*ALWAYS}), *((KEY,) if foreign else ()))
     plain, featured = (tuple(j for j in triggered if bool(j.stores) == has) for has in (False, True))
-    return Steps(plain, featured, mine, tuple(first.values()), gates, wheres, read, (), ())
+    return Steps(plain, featured, mine, tuple(first.values()), gates, wheres, read)
 
 
-def copied(
-    kind: str, rules: Sequence[Rule], lateness: Mapping[str, int], lists: Lists
-) -> tuple[tuple[pl.Expr, ...], tuple[str, ...]]:
-    """For each foreign key the key and which events of the kind its rules need (they pass a gate, or feed a feature), and the
-    columns read."""
-    needed: dict[str, list[pl.Expr]] = {}
-    read: set[str] = set()
+def copied(kind: str, rules: Sequence[Rule], lateness: Mapping[str, int], lists: Lists) -> Copies:
+    """The copies that rules of foreign keys need of a kind: events that pass a gate, or feed a feature."""
+    first: dict[str, pl.Expr] = {}
+    needed: dict[str, set[Parts]] = {}
+    read = {"_ts"}
     for rule in rules:
         trees = [plan.gate(rule)] if kind in rule.on else []
         trees += [s.where for s in plan.specs([rule], lateness).values() if kind in s.kinds]
         for tree in trees:
-            needed.setdefault(str(rule.foreign), []).append(expression(tree, _NAMES, lists).fill_null(False))
+            name = f"{KEY} of {rule.foreign}"
+            first[name] = plan.foreign_key(str(rule.foreign)).alias(name)
+            needed.setdefault(name, set()).add(tuple(_parts(tree, None, lists, first)))
             read |= {str(rule.foreign), *columns(tree)}
-    pairs = [
-        (plan.foreign_key(name).alias(name), pl.any_horizontal(parts).alias(f"{name} needed"))
-        for name, parts in needed.items()
-    ]
-    return tuple(expr for pair in pairs for expr in pair), tuple(sorted(read))
+    keys = {name: frozenset(conditions) for name, conditions in needed.items()}
+    return Copies(keys, tuple(first.values()), tuple(sorted(read)))
 
 
 def present(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:

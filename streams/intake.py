@@ -98,7 +98,7 @@ class Intake:
         if not repeated.any():
             return frame
         self._counts["duplicates", kind.code] += int(repeated.sum())
-        return frame.filter(pl.Series(~repeated))
+        return frame[np.flatnonzero(~repeated)]
 
 
 _TOO_LARGE = (

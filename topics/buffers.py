@@ -51,6 +51,17 @@ def truths(series: pl.Series) -> Bools:
     return _bits(valid, array.offset, len(series)) & _bits(values, array.offset, len(series))
 
 
+def different(series: pl.Series) -> set[Any]:
+    """The values of a series, each once, null among them."""
+    return set((series if len(series) <= SMALL else series.unique()).to_list())
+
+
+def once(series: pl.Series) -> pl.Series:
+    """The same as a series, in any order."""
+    small = len(series) <= SMALL
+    return pl.Series(series.name, list(set(series.to_list())), series.dtype) if small else series.unique()
+
+
 def constant(series: pl.Series, n: int) -> pl.Series:
     """The one value of a series n times."""
     return series.new_from_index(0, n)

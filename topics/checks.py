@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-from topics.buffers import Bools, constant, select, text_bytes, truths
+from topics.buffers import Bools, constant, different, once, select, text_bytes, truths
 from topics.codes import SECTORS, SUBJECT_SCHEMES
 from topics.events import Kind
 from topics.identifiers import PROVINCES, clean_uscc, is_region, uscc_bytes_ok
@@ -71,15 +72,13 @@ class _Subjects:
 def check(kind: Kind, frame: pl.DataFrame, arrived: pl.Expr | int) -> Checked:
     """Standardise and check n rows; `arrived` is the arrival time in ms (a column expression or one number).
 
-    First one question is asked of all rows together, whether any test fails at all; reasons are looked for only then.
+    First one cheap question is asked of all rows together, whether they are clearly good; reasons are looked for only when not.
     """
     frame, subjects = _standardise(frame)
-    now = pl.lit(arrived, pl.Int64) if isinstance(arrived, int) else arrived
-    misfits, bad_codes, late = subjects.misfits(), subjects.bad_codes(), _LATEST > now + CLOCK_SKEW  # noqa: SIM300
-    if misfits is None and bad_codes is None and _codes_good(kind, frame):
-        failed = select(frame, [pl.any_horizontal(*_row_tests(kind), late).any()]).item()
-        if not failed:
-            return Checked(frame, constant(_GOOD, frame.height), True)
+    misfits, bad_codes = subjects.misfits(), subjects.bad_codes()
+    if misfits is None and bad_codes is None and _clearly_good(kind, frame, arrived):
+        return Checked(frame, constant(_GOOD, frame.height), True)
+    late = (pl.lit(arrived, pl.Int64) if isinstance(arrived, int) else arrived) + CLOCK_SKEW < _LATEST
     tests = _tests(kind) | {"bad-subject": _one_of(misfits), "bad-uscc": _one_of(bad_codes), "time-in-future": late}
     reason = pl.lit("")
     for name, failed in reversed(tests.items()):
@@ -106,16 +105,34 @@ def _tests(kind: Kind) -> dict[str, pl.Expr]:
     }
 
 
-@cache
-def _row_tests(kind: Kind) -> tuple[pl.Expr, ...]:
-    """Those that must be asked of every row; codes repeat, and `_codes_good` asks each of them once."""
-    return tuple(_tests(kind)[name] for name in ("missing-field", "not-finite", "time-too-old"))
+def _clearly_good(kind: Kind, frame: pl.DataFrame, arrived: pl.Expr | int) -> bool:
+    """Whether no test but those of subjects can fail. False only says that somebody must look closer."""
+    texts = [f.name for f in kind.schema.fields if f.required and f.type == "string"]
+    doubles = [f.name for f in kind.schema.fields if f.type == "double"]
+    return frame.is_empty() or (
+        different(frame["kind"]) <= {kind.code}
+        and different(frame["sector"]) <= SECTORS.keys()
+        and all(map(_is_region, different(frame["region"])))
+        and _times_good(frame, arrived)
+        and not any((frame[name] == "").any() for name in texts)
+        and all(_finite(frame[name]) for name in doubles)
+    )
 
 
-def _codes_good(kind: Kind, frame: pl.DataFrame) -> bool:
-    """Whether all kinds, sectors and regions of a chunk are good."""
-    kinds, sectors, regions = (set(frame[name].unique().to_list()) for name in ("kind", "sector", "region"))
-    return kinds <= {kind.code, None} and sectors <= SECTORS.keys() | {None} and all(map(_is_region, regions))
+def _times_good(frame: pl.DataFrame, arrived: pl.Expr | int) -> bool:
+    """Whether all times are there, none is too old, and none later than the earliest arrival allows."""
+    times = [frame["occurred_at"], frame["observed_at"]]
+    arrivals = [] if isinstance(arrived, int) else [select(frame, [arrived]).to_series()]
+    if any(series.null_count() for series in (*times, *arrivals)):
+        return False
+    earliest = arrived if isinstance(arrived, int) else int(arrivals[0].to_numpy().min())
+    first, last = (min(int(t.to_numpy().min()) for t in times), max(int(t.to_numpy().max()) for t in times))
+    return first >= OLDEST and last <= earliest + CLOCK_SKEW
+
+
+def _finite(series: pl.Series) -> bool:
+    """Whether all values but nulls are finite."""
+    return int(np.isfinite(series.to_numpy()).sum()) + series.null_count() == len(series)
 
 
 @lru_cache(10_000)
@@ -150,7 +167,7 @@ def _standardise(frame: pl.DataFrame) -> tuple[pl.DataFrame, _Subjects]:
 
 
 def _subjects(frame: pl.DataFrame) -> _Subjects:
-    texts = frame["subject"].unique()
+    texts = once(frame["subject"])
     texts = texts.drop_nulls() if texts.null_count() else texts
     known = select(texts.to_frame(), _OF_SUBJECTS)
     return _Subjects(texts, *(truths(known[name]) for name in ("uscc", "plain", "fits")))

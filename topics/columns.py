@@ -18,7 +18,7 @@ import pyruhvro
 from topics.events import Kind
 from topics.fields import Schema
 from topics.jsonform import from_json
-from topics.wire import HEADER, Refused, decode_body, header, writer_of
+from topics.wire import HEADER, Refused, decode_body, encode, header, writer_of
 
 _ARROW: Final = {
     "string": pa.string(),
@@ -27,6 +27,7 @@ _ARROW: Final = {
     "boolean": pa.bool_(),
     "bytes": pa.binary(),
 }
+_FEW: Final = 8  # records up to which fastavro, one by one, is quicker than making columns for Arrow
 _MOST_TEXT: Final = 2**31 - 1  # bytes that offsets of 32 bits can count
 
 
@@ -94,6 +95,9 @@ def encode_frame(schema: Schema, frame: pl.DataFrame) -> list[bytes]:
     for f in schema.fields:
         if f.required and (f.name not in have or frame[f.name].null_count()):
             raise ValueError(f"{schema.name}: {f.name} has no value")
+    if frame.height <= _FEW:
+        known = pl.DataFrame([frame[f.name].cast(f.dtype) for f in schema.fields if f.name in have])
+        return [encode(schema, record) for record in known.to_dicts()]
     columns = [
         _to_arrow(frame[f.name].cast(f.dtype)) if f.name in have else pa.nulls(frame.height, _ARROW[f.type])
         for f in schema.fields
