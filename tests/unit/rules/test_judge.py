@@ -242,6 +242,16 @@ def test_a_foreign_judge_takes_only_its_own_keys() -> None:
     assert run(there, [event(i, subject=f"site:{i}", **base) for i in range(5)]).height == 0
 
 
+def test_a_rule_content_with_no_answer_takes_only_its_own_keys_too() -> None:
+    """Beside a rule by person, a rule by region that holds where nothing is known is silent on a person's copies."""
+    absent = rule(id="absent", **(REGIONAL | {"when": '"COALESCE(n, 0) = 0"', "explain": "{region}"}))
+    features = "{n: {agg: count, within: 1d, by: person}}"
+    person = rule(id="person", on="complaint", features=features, when='"n >= 1"', explain="{n}")
+    there = judge_of(absent, person, scope="foreign")
+    chunk = [event(0, kind="complaint", complaint_type="complaint", person="person:1", _key="person:1")]
+    assert run(there, chunk)["origin_id"].to_list() == ["person"]
+
+
 def test_person_and_chain_keys_keep_their_prefix() -> None:
     """`person:1` stays; a bare identifier gets its prefix."""
     features = "{n: {agg: count, within: 1d, by: person}}"
