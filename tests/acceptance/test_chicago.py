@@ -51,18 +51,16 @@ tests:
 """
 
 
-def by_quarter(scratch: Path) -> list[tuple[str, Path]]:
-    """(mapping, file) pairs in order of time: both tables cut by quarter, complaints before inspections."""
+def by_month(scratch: Path) -> list[tuple[str, Path]]:
+    """(mapping, file) pairs in order of time: both tables cut by month, complaints before inspections: what
+    comes later than a window of 30 days and the allowed lateness would not be judged."""
     parts: dict[str, list[tuple[str, Path]]] = {}
     for name, (mapping, day) in TABLES.items():
         table = pl.read_csv(DATA / name, infer_schema=False).with_columns(pl.col(day).str.slice(0, 10))
         table = table.filter(pl.col(day) >= "2011-06-01")  # three months before the first inspection, for the windows
-        quarter = (
-            pl.col(day).str.slice(0, 4) + "-" + ((pl.col(day).str.slice(5, 2).cast(pl.Int32) + 2) // 3).cast(pl.String)
-        )
-        for (when,), rows in table.with_columns(quarter.alias("_q")).group_by("_q"):
+        for (when,), rows in table.with_columns(pl.col(day).str.slice(0, 7).alias("_month")).group_by("_month"):
             path = scratch / f"{when}-{name.removesuffix('.gz')}"
-            rows.drop("_q").write_csv(path)
+            rows.drop("_month").write_csv(path)
             parts.setdefault(str(when), []).append((mapping, path))
     return [pair for when in sorted(parts) for pair in sorted(parts[when], key=lambda p: "311" not in p[0])]
 
@@ -77,7 +75,7 @@ def test_chicago_replayed_gives_clues_an_archive_and_a_model_that_learns(
     with open_house(settings, [*packs, REPEATED]) as house:
         writer = EventWriter(settings.kafka_client(), prefix=settings.topic_prefix)
         sent = 0
-        for mapping, path in by_quarter(tmp_path):
+        for mapping, path in by_month(tmp_path):
             sent += files.replay(path, files.load_mapping(MAPPINGS / mapping), writer).sent
         writer.close()
         house.settle(300)
