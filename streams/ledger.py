@@ -217,10 +217,10 @@ class _peekable:  # noqa: N801 - an iterator, named like itertools' own
             yield message
 
 
-def blobs(name: str, seq: int, body: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(key, value) records of a checkpoint, cut into parts of half a MiB."""
+def blobs(name: str, told: Mapping[str, Any], body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(key, value) records of a checkpoint or model snapshot, cut into parts of half a MiB; each carries `told`."""
     count = max(1, -(-len(body) // PART_BYTES))
-    meta = json.dumps({"seq": seq})
+    meta = json.dumps(told)
     for i in range(count):
         part = body[i * PART_BYTES : (i + 1) * PART_BYTES]
         yield (

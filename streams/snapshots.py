@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 import structlog
 
 from streams import metrics
-from streams.ledger import PART_BYTES
+from streams.ledger import blobs
 from streams.stage import Arrays, ControlRecord, Outbox
 from topics.arrays import BadArrays, pack, unpack
-from topics.records import BLOB
 from topics.wire import Refused, decode
 
 log = structlog.get_logger()
@@ -19,13 +18,8 @@ LIMIT = 256 * 2**20  # bytes that one snapshot may unfold to
 
 def publish(out: Outbox, sector: str, model: str, version: str, seq: int, arrays: Arrays) -> None:
     """Write a snapshot, cut into parts, keyed sector/model/part."""
-    body = pack(arrays)
-    parts = [body[i : i + PART_BYTES] for i in range(0, len(body), PART_BYTES)]
-    name = f"{sector}/{model}"
-    meta = json.dumps({"seq": seq, "version": version})
-    for i, part in enumerate(parts):
-        record = {"name": name, "part": i, "parts": len(parts), "meta": meta, "body": part}
-        out.record("models", BLOB, f"{name}/{i}", record)
+    for key, value in blobs(f"{sector}/{model}", {"seq": seq, "version": version}, pack(arrays)):
+        out.put("models", key, value)
 
 
 class Assembler:

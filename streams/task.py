@@ -379,7 +379,8 @@ class Task:
         body = pack(arrays)
         seq, standing, last = self._progress.seq, self._progress_offset, self._progress.checkpoint
         slot = 1 - last.slot if last else 0
-        parts = [(key, value, self._ledger_partition) for key, value in blobs(f"{self.name}/{slot}", seq, body)]
+        cut_up = blobs(f"{self.name}/{slot}", {"seq": seq}, body)
+        parts = [(key, value, self._ledger_partition) for key, value in cut_up]
         offsets: list[int] = []
         for first in range(0, len(parts), CHECKPOINT_PARTS):
             offsets += self._writer.write({"checkpoints": parts[first : first + CHECKPOINT_PARTS]}, "checkpoints")
