@@ -32,6 +32,13 @@ class Settling:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client = settings.kafka_client()
+        self._ledgers = {
+            (stage, partition): Ledger(
+                self._client, settings.topic_prefix, ledger_partition(stage, partition, settings.partitions)
+            )
+            for stage in STAGE_TOPICS
+            for partition in range(settings.partitions)
+        }
         self._consumer = Consumer(
             self._client
             | {
@@ -44,8 +51,10 @@ class Settling:
         )
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connections."""
         self._consumer.close()
+        for ledger in self._ledgers.values():
+            ledger.close()
 
     def wait(self, seconds: float, also: Callable[[], bool] = lambda: True) -> None:
         """Until nothing is left to do and `also` holds, twice in a row. Raises NotSettledError."""
@@ -73,13 +82,7 @@ class Settling:
         return self._with_records(places)
 
     def _firsts(self, stage: str, partition: int, topics: list[str]) -> dict[str, int]:
-        settings = self._settings
-        where = ledger_partition(stage, partition, settings.partitions)
-        ledger = Ledger(self._client, settings.topic_prefix, where)
-        try:
-            ends = ledger.last().ends
-        finally:
-            ledger.close()
+        ends = self._ledgers[stage, partition].last().ends
         return {topic: ends.get(topic, 0) for topic in topics}
 
     def _with_records(self, places: list[TopicPartition]) -> list[str]:

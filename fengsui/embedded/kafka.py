@@ -66,10 +66,9 @@ class KafkaService(Service):
         return Command(argv, self.log, _STOP_SECONDS, _environment(), lock)
 
     def _format(self, config: Path) -> None:
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         with self.log.open("ab") as log:
             done = subprocess.run(
-                [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)],
+                [*self._java, "kafka.tools.StorageTool", "format", "-t", _new_cluster_id(), "-c", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -93,6 +92,14 @@ class KafkaService(Service):
         except KafkaException:
             return False
         return metadata.cluster_id == self._cluster_id() and bool(metadata.brokers)
+
+
+def _new_cluster_id() -> str:
+    """16 random bytes in base64 for URLs, as Kafka makes them: never with a dash in front, which its shell takes for an option."""
+    while True:
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not cluster.startswith("-"):
+            return cluster
 
 
 def _quiet_client(bootstrap: str) -> dict[str, str | int | float | bool]:

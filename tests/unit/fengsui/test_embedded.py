@@ -3,6 +3,7 @@
 import doctest
 import os
 import signal
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from fengsui import embedded
-from fengsui.embedded import ServiceError, broker_config, jars, services, stop_on_sigterm
+from fengsui.embedded import ServiceError, broker_config, jars, kafka, services, stop_on_sigterm
 from fengsui.embedded.ports import free_ports
 from fengsui.runfile import Run, write_run
 from fengsui.settings import Settings
@@ -89,6 +90,13 @@ def test_the_broker_listens_on_the_loopback_only(tmp_path: Path) -> None:
     addresses = [config[key] for key in ("listeners", "advertised.listeners", "controller.quorum.voters")]
     assert [text.count("127.0.0.1") for text in addresses] == [2, 1, 1]
     assert config["auto.create.topics.enable"] == "false"
+
+
+def test_a_cluster_id_never_looks_like_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One random id in 64 begins with a dash in base64; Kafka's storage tool would refuse it."""
+    drawn = iter([b"\xf8" + bytes(15), b"\xfb" * 16, b"\xb8" + bytes(15)])
+    monkeypatch.setattr(kafka.uuid, "uuid4", lambda: uuid.UUID(bytes=next(drawn)))
+    assert kafka._new_cluster_id() == "uAAAAAAAAAAAAAAAAAAAAA"
 
 
 def test_free_ports_differ() -> None:
