@@ -95,7 +95,7 @@ class KafkaService(Service):
 
 
 def _new_cluster_id() -> str:
-    """16 random bytes in base64 for URLs, as Kafka makes them: never with a dash in front, which its shell takes for an option."""
+    """16 random bytes in base64 for URLs; never with a dash in front, which Kafka's storage tool takes for an option."""
     while True:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not cluster.startswith("-"):
