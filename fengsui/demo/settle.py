@@ -1,18 +1,18 @@
 """Waiting until the journey is over: every stage has committed all that its topics hold, and every clue is fed back."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from confluent_kafka import Consumer, TopicPartition
 
-from connectors.archive.reading import Reader, ranges
+from connectors.archive.reading import Range, Reader, ranges
 from fengsui.settings import Settings
 from streams.ledger import Ledger, ledger_partition
 from topics.catalogue import TOPICS
 from topics.wire import decode
 
-_POLL_SECONDS: Final = 0.25
+_POLL_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 5.0
 STAGE_TOPICS: Final = {
     "detect": [name for name in TOPICS if name.startswith("events.")],
@@ -39,6 +39,9 @@ class Settling:
             for stage in STAGE_TOPICS
             for partition in range(settings.partitions)
         }
+        self._stood: dict[
+            tuple[str, int], tuple[int, dict[str, int]]
+        ] = {}  # task -> its progress log's end, its ends then
         self._consumer = Consumer(
             self._client
             | {
@@ -71,18 +74,23 @@ class Settling:
     def left(self) -> list[str]:
         """Topic/partition pairs with committed records that their stage has not decided yet."""
         prefix = self._settings.topic_prefix
-        ends = ranges(self._client, prefix, [t for topics in STAGE_TOPICS.values() for t in topics])
+        ends = ranges(self._client, prefix, ["progress", *(t for topics in STAGE_TOPICS.values() for t in topics)])
         places = [
             TopicPartition(prefix + topic, partition, first)
             for stage, topics in STAGE_TOPICS.items()
             for partition in range(self._settings.partitions)
-            for topic, first in self._firsts(stage, partition, topics).items()
+            for topic, first in self._firsts(stage, partition, topics, ends["progress"]).items()
             if ends[topic][partition].end > first
         ]
         return self._with_records(places)
 
-    def _firsts(self, stage: str, partition: int, topics: list[str]) -> dict[str, int]:
-        ends = self._ledgers[stage, partition].last().ends
+    def _firsts(self, stage: str, partition: int, topics: list[str], logs: Mapping[int, Range]) -> dict[str, int]:
+        """Where a task stands; its progress is read only when there is more of it than at the last look."""
+        task = stage, partition
+        end = logs[ledger_partition(stage, partition, self._settings.partitions)].end
+        if task not in self._stood or self._stood[task][0] != end:
+            self._stood[task] = end, self._ledgers[task].last().ends
+        ends = self._stood[task][1]
         return {topic: ends.get(topic, 0) for topic in topics}
 
     def _with_records(self, places: list[TopicPartition]) -> list[str]:
