@@ -1,18 +1,14 @@
 """From produce to a read-committed reader, at a steady 20,000 events a second."""
 
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.events import PARTITIONS, steady
-from bench.workloads import TIMEOUT, Stand
+from bench.workloads import Stand
 from topics.wire import decode
 
 RATE, SECONDS, WARM_SECONDS = 20_000, 12, 4
@@ -24,24 +20,15 @@ def measure(stand: Stand, rate: int = RATE, seconds: int = SECONDS) -> dict[str,
     stand.prepare(events=0)
     waits: list[tuple[float, float]] = []
     stop = threading.Event()
-    with tempfile.TemporaryDirectory() as scratch:
-        environment = stand.environment("latency", scratch) | {"BENCH_EVENTS": str(rate * seconds)}
-        argv = [sys.executable, "-m", "bench.ours"]
-        root = Path(__file__).parents[1]
-        with subprocess.Popen(
-            argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=root
-        ) as engine:
-            assert engine.stdout is not None
-            while "READY" not in engine.stdout.readline():
-                if engine.poll() is not None:
-                    raise RuntimeError("the engine did not start")
-            reader = threading.Thread(target=_read, args=(stand, waits, stop))
-            reader.start()
-            began = time.time()
-            _produce(stand, rate, seconds)
-            engine.wait(TIMEOUT)
-            stop.set()
-            reader.join()
+    with stand.crew() as crew:
+        crew.go()
+        reader = threading.Thread(target=_read, args=(stand, waits, stop))
+        reader.start()
+        began = time.time()
+        _produce(stand, rate, seconds)
+        crew.end(stand.ends())
+        stop.set()
+        reader.join()
     late = np.array([wait for at, wait in waits if at - began >= WARM_SECONDS])
     if not late.size:
         raise RuntimeError("no clue was read")

@@ -1,9 +1,14 @@
-"""This engine on the bench: the detect stage as in production (intake, rules, models' door, transactions, progress)."""
+"""This engine on the bench, one worker of some: the detect stage as in production (intake, rules, models, transactions).
+
+It says READY when it owns its share of the tasks, and begins when told GO.
+"""
 
 import asyncio
 import os
 import sys
 from typing import Any
+
+from faust.types import TP
 
 from bench.contender import Meter
 from connectors.admin import ensure_topics
@@ -13,62 +18,98 @@ from fengsui.warmup import warm_up
 from streams.chunk import Chunk
 from streams.controls import Controls
 from streams.detect import Detect
+from streams.metrics import CLUES
 from streams.runtime import Runtime
 from streams.task import TaskOptions
 
 
-class Metered(Runtime):
-    """A runtime that tells the meter of its first chunk."""
+class Gated(Runtime):
+    """A runtime that fetches no event before it is told to, so that joining the group is not measured."""
 
-    meter: Meter
+    open = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.meter = Meter()
+
+    async def positions(self, tps: set[TP]) -> dict[TP, int]:
+        """See Runtime."""
+        found = await super().positions(tps)
+        if not self.open:
+            for tp in found:
+                self.consumer.throttle(tp)
+        return found
+
+    def go(self) -> None:
+        """Fetch."""
+        self.open = True
+        for task in self.tasks.values():
+            for tp in self._positions(task):
+                self.consumer.unthrottle(tp)
 
     def offer(self, chunk: Chunk) -> None:
         """See Runtime."""
-        self.meter.begin()
-        super().offer(chunk)
+        if self.open:  # what had been fetched before the throttle is read again
+            self.meter.begin()
+            super().offer(chunk)
 
 
-async def run(settings: Settings, events: int) -> None:
-    """Own the partitions, decide all events, report."""
+def build(settings: Settings, models: bool) -> Gated:
+    """The runtime of the detect stage, its control topics read."""
     client = settings.kafka_client()
     ensure_topics(client, settings.topic_prefix, settings.partitions, 1)
     controls = Controls(client, settings.topic_prefix, Detect.controls)
     controls.start()
     controls.wait_ready(30)
-    options = TaskOptions(client, settings.topic_prefix, settings.group, settings.partitions)
-    lateness = settings.allowed_lateness_ms
-    most = settings.max_event_bytes
-    stages = {
-        "detect": (Detect.topics, lambda p: Detect(p, settings.partitions, lateness, most, serving=()))
-    }  # W1: no models
-    runtime = Metered(stages, options, controls)
-    runtime.meter = Meter()
+    options = TaskOptions(
+        client,
+        settings.topic_prefix,
+        settings.group,
+        settings.partitions,
+        checkpoint_seconds=settings.checkpoint_seconds,
+    )
+    lateness, most, serving = settings.allowed_lateness_ms, settings.max_event_bytes, None if models else ()
+    make = lambda p: Detect(p, settings.partitions, lateness, most, serving=serving)  # noqa: E731 - a factory in a table
+    return Gated({"detect": (Detect.topics, make)}, options, controls)
+
+
+async def run(settings: Settings, workers: int, models: bool) -> None:
+    """Own a share of the partitions, decide their events, report. Standard input says GO, then END and each partition's end."""
+    runtime = build(settings, models)
     (settings.data_dir / "faust").mkdir(parents=True, exist_ok=True)
     app = faust_app(settings, runtime)
     app.loop = asyncio.get_running_loop()
     runtime.consumer = app.consumer
     await app.start()
-    while not runtime.ready():  # noqa: ASYNC110 - as below
+    share = settings.partitions // workers
+    while len(runtime.tasks) != share or not runtime.ready():  # noqa: ASYNC110 - as below
         await asyncio.sleep(0.01)
     sys.stdout.write("READY\n")
     sys.stdout.flush()
-    while sum(end for tp, end in runtime.seen().items() if tp.topic.endswith("events.iot")) < events:  # noqa: ASYNC110 - see below
-        await asyncio.sleep(0.01)  # the condition is in other threads; 10 ms are noise in a run of seconds
-    hits = int(sum(s.value for m in _clues() for s in m.samples if s.name.endswith("_total")))
-    runtime.meter.done(events, hits)
+    await app.loop.run_in_executor(None, sys.stdin.readline)
+    runtime.go()
+    end = await app.loop.run_in_executor(None, sys.stdin.readline)
+    ends = [int(word) for word in end.split()[1:]]
+    while any(_seen(runtime, partition) < ends[partition] for _, partition in runtime.tasks):  # noqa: ASYNC110 - see below
+        await asyncio.sleep(0.005)  # the condition is in other threads; 5 ms are noise in a run of seconds
+    runtime.meter.done(sum(_seen(runtime, partition) for _, partition in runtime.tasks), _hits())
     os._exit(0)
 
 
-def _clues() -> list[Any]:
-    from streams.metrics import CLUES
+def _seen(runtime: Gated, partition: int) -> int:
+    return runtime.tasks["detect", partition].committed().get("events.iot", 0)
 
-    return list(CLUES.collect())
+
+def _hits() -> int:
+    """Clues of the threshold rules."""
+    samples = (sample for metric in CLUES.collect() for sample in metric.samples if sample.name.endswith("_total"))
+    return int(sum(s.value for s in samples if s.labels["origin_id"].startswith("bench-")))
 
 
 def main() -> None:
     """As a contender process."""
     warm_up()
-    asyncio.run(run(load(), int(os.environ["BENCH_EVENTS"])))
+    asyncio.run(run(load(), int(os.environ["BENCH_WORKERS"]), os.environ["BENCH_WORKLOAD"] == "W3"))
 
 
 if __name__ == "__main__":

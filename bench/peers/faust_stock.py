@@ -1,20 +1,13 @@
-"""Stock Faust: one event at a time, fastavro, 50 comparisons, a send for each hit."""
+"""Stock Faust: one event at a time, fastavro, 50 comparisons, a send for each hit, at least once. W2: a tumbling table with its
+changelog."""
 
-import io
 import os
 from typing import Any
 
-import fastavro
 import faust
 
 from bench.contender import Meter
-from bench.events import thresholds
-from topics.events import KINDS
-
-SERVERS, TOPIC, RUN = os.environ["BENCH_KAFKA"], os.environ["BENCH_TOPIC"], os.environ["BENCH_RUN"]
-EVENTS = int(os.environ["BENCH_EVENTS"])
-SCHEMA = fastavro.parse_schema(KINDS["iot"].schema.avro())
-LIMITS = thresholds()
+from bench.peers.work import EVENTS, RUN, SERVERS, TOPIC, WINDOWS, decode, hits, warm
 
 app = faust.App(
     f"bench-{RUN}",
@@ -24,28 +17,32 @@ app = faust.App(
     web_enabled=False,
     store="memory://",
     topic_disable_leader=True,
-    topic_allow_declare=False,
+    topic_allow_declare=WINDOWS,
 )
 source = app.topic(TOPIC, value_type=bytes, value_serializer="raw", key_serializer="raw", key_type=bytes)
 target = app.topic(f"{TOPIC}.out", value_type=bytes, value_serializer="raw")
+hours = app.Table("hours", default=lambda: [0, 0.0], partitions=4).tumbling(3600.0, expires=7200.0) if WINDOWS else None
 meter = Meter()
 
 
 @app.agent(source)
 async def judge(stream: Any) -> None:
-    """Decode, compare, send."""
-    seen = hits = 0
+    """Decode, compare, count, send."""
+    seen = found = 0
     async for value in stream:
         meter.begin()
-        event: Any = fastavro.schemaless_reader(io.BytesIO(value[5:]), SCHEMA, None)
-        if event["sector"] == "food-drug" and event["metric"] == "cold_store_temp":
-            for i, limit in enumerate(LIMITS):
-                if event["value"] > limit:
-                    hits += 1
-                    await target.send(value=f"{event['event_id']}:{i}".encode())
+        event = decode(value)
+        for hit in hits(event):
+            found += 1
+            await target.send(value=hit)
+        if hours is not None:
+            count, total = hours[event["subject"]].value()
+            hours[event["subject"]] = [count + 1, total + event["value"]]
+            if warm(count + 1, total + event["value"]):
+                await target.send(value=str(count + 1).encode())
         seen += 1
         if seen == EVENTS:
-            meter.done(seen, hits)
+            meter.done(seen, found)
             os._exit(0)
 
 

@@ -1,6 +1,5 @@
 """`fengsui bench`."""
 
-import statistics
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -10,48 +9,29 @@ from fengsui.settings import load
 
 
 def bench(
-    workload: Literal["W1"],
+    workload: Literal["W1", "W2", "W3"],
     *,
-    peer: Literal["faust", "confluent-loop"] | None = None,
+    peer: Literal["kafka-streams", "quix", "bytewax", "faust", "confluent-loop"] | None = None,
     events: int = 1_000_000,
     rounds: int = 3,
+    workers: int = 2,
     json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """吞吐量对比 (throughput beside a peer): the same events, the same broker, alternating rounds, medians."""
+    """吞吐量对比 (throughput beside a peer): the same events, the same broker, alternating rounds, medians; then the latency."""
     from bench.latency import measure
+    from bench.report import report
     from bench.workloads import Stand, compare
     from fengsui.embedded import services
 
     with services(load()) as running:
-        stand = Stand(running.settings, events)
+        stand = Stand(running.settings, events, workload, workers)
         stand.prepare()
         results = compare(stand, peer, rounds)
         waits = measure(stand)
-    ours = statistics.median(r.rate for r, _ in results)
-    theirs = statistics.median(p.rate for _, p in results if p) if peer else None
-    report = {
-        "workload": workload,
-        "events": events,
-        "events_per_second": round(ours),
-        "peer": peer,
-        "peer_events_per_second": round(theirs) if theirs else None,
-        "ratio": round(ours / theirs, 2) if theirs else None,
-        "rounds": [
-            {
-                "ours": round(r.rate),
-                "peer": round(p.rate) if p else None,
-                "hits": r.hits,
-                "peer_hits": p.hits if p else None,
-            }
-            for r, p in results
-        ],
-        "peak_memory_mb": round(max(r.peak_memory_mb for r, _ in results)),
-        "latency_ms": {"p50": waits["p50"], "p99": waits["p99"]},
-        "cpu_seconds_per_million": round(statistics.median(r.cpu_seconds / r.events * 1e6 for r, _ in results), 2),
-    }
+    found = report(workload, peer, results, waits)
     say(
-        f"{workload}: {ours:,.0f} 事件/秒 (events/s)"
-        + (f"; {peer} {theirs:,.0f}; {ours / theirs:.1f}x" if theirs else "")
+        f"{workload}: {found['events_per_second']:,} 事件/秒 (events/s)"
+        + (f"; {peer} {found['peer_events_per_second']:,}; {found['ratio']}x" if peer else "")
     )
     if json:
-        say_json(report)
+        say_json(found)

@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: locked in `kafka.lock` by checksum, fetched once by jgo into the user's cache, shared by all."""
+"""Jars (Apache Kafka's): locked in a file by checksum, fetched once by jgo into the user's cache, shared by all."""
 
 import hashlib
 import logging
@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOCK_FILE = "kafka.lock"
+KAFKA_LOCK = Path(__file__).with_name("kafka.lock")
 _HTTP_SECONDS = 60
 _OTHERS_DOWNLOAD_SECONDS = 900.0
 _ATTEMPTS = 3
@@ -45,10 +44,9 @@ class Jar:
         return Path(*group.split("."), artifact, version, f"{artifact}-{version}.jar")
 
 
-def locked() -> tuple[Jar, ...]:
-    """The jars of the broker, in class path order."""
-    text = resources.files("fengsui.embedded").joinpath(_LOCK_FILE).read_text("utf-8")
-    rows = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+def locked(lock: Path = KAFKA_LOCK) -> tuple[Jar, ...]:
+    """The jars of a lock file (the broker's), in class path order."""
+    rows = [line.split() for line in lock.read_text("utf-8").splitlines() if line and not line.startswith("#")]
     return tuple(Jar(coordinate, sha256, int(size)) for coordinate, sha256, size in rows)
 
 
@@ -83,7 +81,7 @@ def _fetch(context: "MavenContext", repository: Path, jar: Jar) -> None:
             continue
         if _sound(target, jar):
             return
-        last = RuntimeError("checksum differs from kafka.lock")
+        last = RuntimeError("checksum differs from the lock file")
     target.unlink(missing_ok=True)
     reason = str(last).splitlines()[0] if last is not None else "unknown"
     raise ServiceError(f"cannot download {jar.coordinate} from {next(iter(context.remote_repos.values()))}: {reason}")
@@ -140,15 +138,15 @@ def _listed(listing: Path, repository: Path, jars: Sequence[Jar]) -> bool:
     return all(file.is_file() and file.stat().st_size == jar.size for file, jar in zip(files, jars, strict=True))
 
 
-def classpath(cache_dir: Path, maven_url: str) -> list[Path]:
-    """The broker's jars as files below `cache_dir`, downloaded and verified (SHA-256) on first use.
+def classpath(cache_dir: Path, maven_url: str, lock: Path = KAFKA_LOCK) -> list[Path]:
+    """A lock file's jars (the broker's) as files below `cache_dir`, downloaded and verified (SHA-256) on first use.
 
     Several processes may ask at once: one downloads, the others wait for it.
     Raises ServiceError when a jar cannot be had.
     """
-    jars = locked()
+    jars = locked(lock)
     repository = cache_dir / "maven"
-    listing = cache_dir / f"kafka-{_fingerprint(jars)}.classpath"
+    listing = cache_dir / f"{lock.stem}-{_fingerprint(jars)}.classpath"
     if not _listed(listing, repository, jars):
         try:
             repository.mkdir(parents=True, exist_ok=True)

@@ -49,11 +49,10 @@ def test_the_demo_shows_the_whole_journey(tmp_path: Path) -> None:
     assert sum(result["stages"]["intake"].values()) == result["events"]
 
 
-def test_the_bench_compares_on_the_same_hits(tmp_path: Path) -> None:
-    """A short W1 beside the plain loop: figures for both, and the same number of hits."""
-    done = fengsui(
-        "bench", "W1", "--peer", "confluent-loop", "--events", "40000", "--rounds", "1", "--json", data=tmp_path
-    )
+@pytest.mark.parametrize(("workload", "peer"), [("W1", "confluent-loop"), ("W2", "kafka-streams")])
+def test_the_bench_compares_on_the_same_hits(workload: str, peer: str, tmp_path: Path) -> None:
+    """A short run beside a peer: figures for both, and the same number of hits."""
+    done = fengsui("bench", workload, "--peer", peer, "--events", "40000", "--rounds", "1", "--json", data=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     result = last_json(done)
     assert result["events_per_second"] > 0

@@ -46,7 +46,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repo
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(served.root)))
     served.url = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(jars, "locked", lambda: served.jars)
+    monkeypatch.setattr(jars, "locked", lambda *_: served.jars)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield served
