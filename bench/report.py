@@ -13,8 +13,8 @@ from bench.contender import Result
 Rounds = Sequence[tuple[Result, Result | None]]
 _HEAD: Final = """# Benchmarks
 
-Made by `make bench`. W1: decode, 50 threshold rules, clues out. W2: W1, and count, sum and mean per subject over an hour, with state
-that survives kill -9. W3: W2, and the sector's online model. 100,000 subjects, 4 partitions, Apache Kafka on the same machine.
+Made by `make bench`. W1: decode, 50 threshold rules, clues out. W2: W1, and count, sum and mean per subject over an hour,
+with state that survives kill -9. W3: W2, and the sector's online model. 100,000 subjects, 4 partitions, Apache Kafka beside them.
 All contenders of a row read the same events in the same run, in alternating rounds; medians. The machines are noisy: compare
 within one row only, by the ratio. Slow peers get fewer events, and so does ours beside them.
 
