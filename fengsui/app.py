@@ -68,7 +68,7 @@ def faust_app(settings: Settings, runtime: Runtime) -> faust.App:
         web_enabled=False,
         **_security(settings),
     )
-    app.transport = transport_for(runtime, prefix, settings.kafka_client())(app.conf.broker_consumer, app, loop=None)
+    app.transport = transport_for(runtime, prefix)(app.conf.broker_consumer, app, loop=None)
 
     @app.agent(app.topic(*(prefix + topic for topic in runtime.topics), value_serializer=Whole(), key_serializer="raw"))
     async def carry(stream: Any) -> None:

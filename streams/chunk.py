@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from topics.spans import Spans, joined
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -19,15 +21,15 @@ class Chunk:
     end: int
     offsets: npt.NDArray[np.int64]
     timestamps: npt.NDArray[np.int64]
-    keys: list[bytes | None]
-    values: list[bytes | None]
+    keys: Spans
+    values: Spans
 
     def __len__(self) -> int:
-        return len(self.values)
+        return int(self.offsets.size)
 
 
 def chunk_of(topic: str, partition: int, prev: int, records: Sequence[Any]) -> Chunk:
-    """A chunk of aiokafka or look-alike records (offset, timestamp in ms, key, value); at least one."""
+    """A chunk of records with the attributes offset, timestamp (ms), key and value; at least one."""
     n = len(records)
     return Chunk(
         topic,
@@ -36,8 +38,8 @@ def chunk_of(topic: str, partition: int, prev: int, records: Sequence[Any]) -> C
         records[-1].offset + 1,
         np.fromiter((r.offset for r in records), np.int64, n),
         np.fromiter((r.timestamp for r in records), np.int64, n),
-        [r.key for r in records],
-        [r.value for r in records],
+        Spans.of([r.key for r in records]),
+        Spans.of([r.value for r in records]),
     )
 
 
@@ -53,14 +55,14 @@ def cut(chunk: Chunk, first: int, last: int) -> Chunk:
         end,
         chunk.offsets[part],
         chunk.timestamps[part],
-        chunk.keys[part],
-        chunk.values[part],
+        chunk.keys.cut(first, last),
+        chunk.values.cut(first, last),
     )
 
 
 def weight(chunk: Chunk) -> int:
     """Bytes of the values of a chunk, about."""
-    return sum(map(len, filter(None, chunk.values)))
+    return int(chunk.values.sizes.sum())
 
 
 def merged(chunks: Sequence[Chunk]) -> list[Chunk]:
@@ -82,6 +84,6 @@ def _together(run: list[Chunk]) -> Chunk:
         run[-1].end,
         np.concatenate([chunk.offsets for chunk in run]),
         np.concatenate([chunk.timestamps for chunk in run]),
-        [key for chunk in run for key in chunk.keys],
-        [value for chunk in run for value in chunk.values],
+        joined([chunk.keys for chunk in run]),
+        joined([chunk.values for chunk in run]),
     )

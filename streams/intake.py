@@ -17,6 +17,7 @@ from topics.checks import check
 from topics.columns import decode_chunk, encode_frame
 from topics.events import KINDS, Kind
 from topics.keys import partitions_of
+from topics.spans import Spans
 
 Bools = npt.NDArray[np.bool_]
 _ARRIVED = pl.col("_ts")
@@ -34,10 +35,10 @@ class Intake:
     def take(self, chunk: Chunk, out: Outbox) -> pl.DataFrame:
         """The good events of a chunk in arrival order: the kind's columns, `_offset`, `_ts`."""
         kind = KINDS[chunk.topic.removeprefix("events.")]
-        values = self._within_size(chunk, out)
+        values, large = self._within_size(chunk, out)
         decoded = decode_chunk(kind, values)
         for bad in decoded.bad:
-            if values[bad.index] is not _TOO_LARGE:
+            if bad.index not in large:
                 self._reject(chunk, bad.index, bad.reason, bad.detail, out)
         rows = decoded.index.to_numpy()
         where = [pl.Series("_offset", chunk.offsets[rows]), pl.Series("_ts", chunk.timestamps[rows])]
@@ -66,16 +67,16 @@ class Intake:
     def __len__(self) -> int:
         return len(self._seen)
 
-    def _within_size(self, chunk: Chunk, out: Outbox) -> list[bytes | None]:
-        most = self._max_bytes
-        if max(map(len, filter(None, chunk.values)), default=0) <= most:
-            return chunk.values
-        large = [i for i, value in enumerate(chunk.values) if value is not None and len(value) > most]
-        values = list(chunk.values)
-        for i in large:
-            values[i] = _TOO_LARGE
-            self._reject(chunk, i, "too-large", f"{len(chunk.values[i] or b'')} bytes", out)
-        return values
+    def _within_size(self, chunk: Chunk, out: Outbox) -> tuple[Spans, frozenset[int]]:
+        """The values with null where one is too large, and which those are: they are rejected here, with their own reason."""
+        sizes = chunk.values.sizes
+        large = sizes > self._max_bytes
+        if not large.any():
+            return chunk.values, frozenset()
+        rows = np.flatnonzero(large).tolist()
+        for row in rows:
+            self._reject(chunk, row, "too-large", f"{sizes[row]} bytes", out)
+        return chunk.values.without(large), frozenset(rows)
 
     def _reject(self, chunk: Chunk, row: int, reason: str, detail: str, out: Outbox) -> None:
         self._counts["rejected", reason] += 1
@@ -99,8 +100,3 @@ class Intake:
             return frame
         self._counts["duplicates", kind.code] += int(repeated.sum())
         return frame[np.flatnonzero(~repeated)]
-
-
-_TOO_LARGE = (
-    b"\x01"  # stands where a too large value was: it decodes as nothing, and is rejected once, with its own reason
-)

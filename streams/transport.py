@@ -7,19 +7,16 @@ gap as done, and transactional topics always have gaps. So chunks are chained (`
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, Final, Protocol
 
-import structlog
 from faust.serializers.codecs import Codec
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.chunk import chunk_of
-from streams.ledger import Ledger, Row
+from streams import fetched
+from streams.chunk import Chunk
+from streams.fetched import Fetched
 
-log = structlog.get_logger()
-_PROBE_SECONDS: Final = 0.5
-_PROBE_ROWS: Final = 500
 _LOG_APPEND_TIME: Final = 1
 
 
@@ -50,7 +47,6 @@ class Consumer(driver.Consumer):
 
     owner: Owner
     prefix: str
-    client: ClassVar[dict[str, Any]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -100,10 +96,7 @@ class Consumer(driver.Consumer):
         if self.flow_active:
             await self._seek_wanted()
         seeks = self._seeks
-        try:
-            records = await self._next(timeout)
-        except UnicodeDecodeError as error:
-            records = await self._around(error)
+        records = await self._next(timeout)
         if records is None or self.should_stop or not self.flow_active:
             return
         generation = self.app.consumer_generation_id
@@ -116,15 +109,17 @@ class Consumer(driver.Consumer):
             for first in range(0, len(rows), self.owner.chunk_rows):
                 if not self.flow_active or generation != self.app.consumer_generation_id or seeks != self._seeks:
                     return
-                yield tp, self._message(tp, rows[first : first + self.owner.chunk_rows], generation)
+                yield tp, self._message(tp, rows.cut(first, first + self.owner.chunk_rows), generation)
 
-    def _message(self, tp: TP, rows: list[Any], generation: int) -> ConsumerMessage:
-        last = rows[-1]
-        chunk: Any = chunk_of(tp.topic.removeprefix(self.prefix), tp.partition, self._chain[tp], rows)
-        self._chain[tp] = chunk.end
+    def _message(self, tp: TP, rows: Fetched, generation: int) -> ConsumerMessage:
+        topic, prev, last = tp.topic.removeprefix(self.prefix), self._chain[tp], int(rows.offsets[-1])
+        at = int(rows.timestamps[-1])
+        end = last + 1
+        chunk: Any = Chunk(topic, tp.partition, prev, end, rows.offsets, rows.timestamps, rows.keys, rows.values)
+        self._chain[tp] = end
         # Without generation_id the stream would drop a message made by hand, silently.
         return ConsumerMessage(
-            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, _LOG_APPEND_TIME, [], None, chunk, None,
+            tp.topic, tp.partition, last, at / 1000.0, _LOG_APPEND_TIME, [], None, chunk, None,
             0, 0, tp, generation_id=generation,
         )  # fmt: skip
 
@@ -137,31 +132,6 @@ class Consumer(driver.Consumer):
             return None
         records, _ = await self._wait_next_records(timeout)
         return records
-
-    async def _around(self, error: UnicodeDecodeError) -> dict[TP, list[Any]]:
-        """aiokafka raises, for ever, at a record whose header has a name that is not UTF-8, and loses what it had drained of
-        other partitions on the way. So: read all again, one partition at a time, the stuck one with librdkafka."""
-        self._wanted.update(self._chain)
-        await self._seek_wanted()
-        found: dict[TP, list[Any]] = {}
-        for tp in sorted(self._get_active_partitions() & set(self._chain)):
-            try:
-                found |= await self._thread.getmany({tp}, _PROBE_SECONDS)
-            except UnicodeDecodeError:
-                log.warning("transport.around", topic=tp.topic, partition=tp.partition, error=str(error))
-                rows = await asyncio.get_running_loop().run_in_executor(None, self._plainly, tp, self._chain[tp])
-                if rows:
-                    found[tp] = rows
-                    self._wanted[tp] = rows[-1].offset + 1
-        return found
-
-    def _plainly(self, tp: TP, first: int) -> list[Row]:
-        """The next records of a partition, read by librdkafka, which does not look into headers unasked."""
-        ledger = Ledger(self.client, "", 0)
-        try:
-            return ledger.rows(tp.topic, tp.partition, first, first + _PROBE_ROWS)
-        finally:
-            ledger.close()
 
     async def _seek_wanted(self) -> None:
         assigned = self.assignment()
@@ -190,7 +160,8 @@ class Whole(Codec):
         return s
 
 
-def transport_for(owner: Owner, prefix: str, client: dict[str, Any]) -> type:
-    """A Faust transport whose consumer answers to `owner`; `client`: librdkafka's way to the same cluster."""
-    consumer = type("OwnedConsumer", (Consumer,), {"owner": owner, "prefix": prefix, "client": client})
+def transport_for(owner: Owner, prefix: str) -> type:
+    """A Faust transport whose consumer answers to `owner`."""
+    fetched.install()
+    consumer = type("OwnedConsumer", (Consumer,), {"owner": owner, "prefix": prefix})
     return type("OwnedTransport", (driver.Transport,), {"Consumer": consumer})

@@ -1,11 +1,10 @@
-"""Bytes <-> columns for a chunk of one kind of event: the fast path (Avro -> Arrow in one call), equal to fastavro.
+"""Bytes <-> columns for a chunk of one kind of event: the fast path (`topics.avro`), equal to fastavro.
 
-Cost: about 0.4 us an event for current-schema Avro; a bad record is found by halving (log2 n calls); JSON about 2 us an
-event.
+Cost: about 0.25 us an event for Avro; a bad record some 10 us more, and nothing to the others; JSON about 2 us an event.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -15,9 +14,12 @@ import polars as pl
 import pyarrow as pa
 import pyruhvro
 
+from topics import avro
+from topics.buffers import Ints, constant, missing
 from topics.events import Kind
 from topics.fields import Schema
 from topics.jsonform import from_json
+from topics.spans import Spans
 from topics.wire import HEADER, Refused, decode_body, encode, header, writer_of
 
 _ARROW: Final = {
@@ -49,40 +51,40 @@ class Decoded:
     bad: list[Bad]
 
 
-def decode_chunk(kind: Kind, values: Sequence[bytes | None]) -> Decoded:
+def decode_chunk(kind: Kind, values: Sequence[bytes | None] | Spans) -> Decoded:
     """Decode n wire values of one kind. Never raises on input: what does not decode is in `bad`."""
-    current = header(kind.schema)
-    if {value and value[:5] for value in values} == {current}:
-        return _assemble(kind.schema, [_avro(kind.schema, kind.schema.version, values, range(len(values)))])
+    spans = Spans.of(values)
+    if spans.all_begin(header(kind.schema)):
+        return _avro(kind.schema, kind.schema.version, spans, np.arange(len(spans)))
     groups: dict[tuple[str, int], list[int]] = {}
     bad: list[Bad] = []
-    for i, value in enumerate(values):
+    for i, value in enumerate(spans):
         try:
             groups.setdefault(_form(kind, value), []).append(i)
         except Refused as refused:
             bad.append(Bad(i, refused.reason, refused.detail))
     parts = [
-        _json(kind, values, where) if form == "json" else _avro(kind.schema, version, values, where)
+        _json(kind, spans, where) if form == "json" else _avro(kind.schema, version, spans, np.array(where))
         for (form, version), where in groups.items()
     ]
     return _assemble(kind.schema, [*parts, Decoded(_empty(kind.schema), _index([]), bad)])
 
 
-def decode_records(schema: Schema, values: Sequence[bytes | None]) -> Decoded:
+def decode_records(schema: Schema, values: Sequence[bytes | None] | Spans) -> Decoded:
     """Decode n wire values of any schema, Avro only. Never raises on input; another schema's value is `wrong-kind`."""
-    current = header(schema)
-    if {value and value[:5] for value in values} == {current}:
-        return _assemble(schema, [_avro(schema, schema.version, values, range(len(values)))])
+    spans = Spans.of(values)
+    if spans.all_begin(header(schema)):
+        return _avro(schema, schema.version, spans, np.arange(len(spans)))
     groups: dict[int, list[int]] = {}
     bad: list[Bad] = []
-    for i, value in enumerate(values):
+    for i, value in enumerate(spans):
         try:
             if value is None:
                 raise Refused("null-value")
             groups.setdefault(_version(schema, value), []).append(i)
         except Refused as refused:
             bad.append(Bad(i, refused.reason, refused.detail))
-    parts = [_avro(schema, version, values, where) for version, where in groups.items()]
+    parts = [_avro(schema, version, spans, np.array(where)) for version, where in groups.items()]
     return _assemble(schema, [*parts, Decoded(_empty(schema), _index([]), bad)])
 
 
@@ -143,72 +145,37 @@ def _version(schema: Schema, value: bytes) -> int:
     return version
 
 
-def _avro(schema: Schema, version: int, values: Sequence[bytes | None], where: Iterable[int]) -> Decoded:
-    index = list(where)
-    head = HEADER.size
-    bodies = [(value or b"")[head:] for value in (values if len(index) == len(values) else [values[i] for i in index])]
-    frames: list[pl.DataFrame] = []
-    kept: list[int] = []
-    bad: list[Bad] = []
-    if any(field.type == "bytes" for field in schema.fields):
-        return _slow(schema, version, bodies, index)
-
-    def halve(lo: int, hi: int) -> None:
-        if lo == hi:
-            return
-        frame = _fast(schema, version, bodies[lo:hi])
-        if frame is not None:
-            frames.append(frame)
-            kept.extend(index[lo:hi])
-        elif hi - lo > 1:
-            middle = (lo + hi) // 2
-            halve(lo, middle)
-            halve(middle, hi)
-        else:
-            try:
-                record = decode_body(schema, version, bodies[lo])
-            except Refused as refused:
-                bad.append(Bad(index[lo], refused.reason, refused.detail))
-            else:
-                frames.append(_rows(schema, [record]))
-                kept.append(index[lo])
-
-    halve(0, len(bodies))
-    frame = pl.concat(frames, rechunk=False) if frames else _empty(schema)
-    return Decoded(frame, _index(kept), bad)
+def _avro(schema: Schema, version: int, values: Spans, where: Ints) -> Decoded:
+    """Rows of one writer's version, in one pass; what the pass leaves out goes to fastavro, which knows the reason."""
+    fields = schema.at(version)
+    if any(field.type == "bytes" for field in fields):
+        return _slow(schema, version, values, where)
+    some = values if where.size == len(values) else values.take(where)
+    made = avro.decode(fields, Spans(some.data, some.starts + HEADER.size, some.ends))
+    later = [constant(missing(f.name, f.dtype), made.rows.size) for f in schema.fields if f.since > version]
+    frame = pl.DataFrame([*made.series, *later])
+    decoded = Decoded(frame.select(list(schema.columns)) if later else frame, _index(where[made.rows]), [])
+    if made.rows.size == where.size:
+        return decoded
+    left = np.delete(where, made.rows)
+    return _assemble(schema, [decoded, _slow(schema, version, values, left)])
 
 
-def _slow(schema: Schema, version: int, bodies: list[bytes], index: list[int]) -> Decoded:
-    """Record by record with fastavro, for schemas with `bytes`, which pyruhvro cannot read."""
+def _slow(schema: Schema, version: int, values: Spans, where: Ints) -> Decoded:
+    """Record by record with fastavro: schemas with `bytes`, and what is not plainly right."""
     records: list[dict[str, Any]] = []
     kept: list[int] = []
     bad: list[Bad] = []
-    for i, body in zip(index, bodies, strict=True):
+    for i in where.tolist():
         try:
-            records.append(decode_body(schema, version, body))
+            records.append(decode_body(schema, version, (values[i] or b"")[HEADER.size :]))
             kept.append(i)
         except Refused as refused:
             bad.append(Bad(i, refused.reason, refused.detail))
     return Decoded(_rows(schema, records), _index(kept), bad)
 
 
-def _fast(schema: Schema, version: int, bodies: list[bytes]) -> pl.DataFrame | None:
-    """The columns of the bodies, or None when any is broken (pyruhvro names no index, and raises a BaseException)."""
-    try:
-        batch = pyruhvro.deserialize_array(bodies, _json_schema(schema, version))
-        batch.validate(full=True)  # pyruhvro lets invalid UTF-8 through, and polars trusts its input
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # pyo3's PanicException is a BaseException
-        return None
-    frame = pl.DataFrame(batch)
-    if version == schema.version:
-        return frame
-    later = [pl.lit(None, f.dtype).alias(f.name) for f in schema.fields if f.since > version]
-    return frame.with_columns(later).select(list(schema.columns))
-
-
-def _json(kind: Kind, values: Sequence[bytes | None], where: list[int]) -> Decoded:
+def _json(kind: Kind, values: Spans, where: list[int]) -> Decoded:
     records: list[dict[str, Any]] = []
     kept: list[int] = []
     bad: list[Bad] = []
@@ -235,7 +202,7 @@ def _assemble(schema: Schema, parts: list[Decoded]) -> Decoded:
     return Decoded(frame[order], index.gather(order), bad)
 
 
-def _index(rows: list[int]) -> pl.Series:
+def _index(rows: list[int] | Ints) -> pl.Series:
     return pl.Series("index", rows, dtype=pl.Int64)
 
 

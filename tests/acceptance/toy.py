@@ -17,6 +17,7 @@ from streams.controls import Controls
 from streams.ledger import Ledger, ledger_partition
 from streams.stage import Arrays, ControlRecord, Outbox
 from streams.task import Task, TaskOptions
+from topics.spans import Spans
 
 TOPIC, OUT = "clue-log", "rekeyed"  # the feedback stage's, which has one input
 
@@ -172,7 +173,7 @@ def expected(values: Sequence[bytes], rules: int = 0) -> list[bytes]:
     """The outputs of one pass."""
     stage, out = Counting(), Outbox()
     stage.rules = rules
-    stage.step(Chunk(TOPIC, 0, 0, 0, np.zeros(0, np.int64), np.zeros(0, np.int64), [], list(values)), out)
+    stage.step(Chunk(TOPIC, 0, 0, 0, np.zeros(0, np.int64), np.zeros(0, np.int64), Spans.of([]), Spans.of(values)), out)
     return [value for _, value, _ in out.records.get(OUT, [])]
 
 

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from topics import avro
 from topics.columns import decode_chunk, encode_frame
 from topics.events import KINDS, Kind
 from topics.fields import Field
@@ -114,3 +116,14 @@ def _reference(value: bytes) -> tuple[str, dict[str, Any], str]:
         return (*decode(value), "")
     except Refused as refused:
         return "", {}, refused.reason
+
+
+@given(st.binary(max_size=20))
+def test_utf8_is_judged_as_python_judges_it(data: bytes) -> None:
+    """Overlong forms, surrogates and cut sequences are no text."""
+    try:
+        data.decode()
+        wanted = True
+    except UnicodeDecodeError:
+        wanted = False
+    assert bool(avro._utf8(np.frombuffer(data + b"\x80", np.uint8), 0, len(data))) == wanted

@@ -29,6 +29,7 @@ from topics.arrays import pack, unpack
 from topics.events import KINDS
 from topics.keys import partition_of
 from topics.records import CLUE, COMMAND, EXAMPLE, RULE, TICK
+from topics.spans import Spans
 from topics.wire import encode
 
 NOW = 1_792_375_200_000
@@ -62,7 +63,7 @@ def rule_record(rule_id: str, text: str) -> bytes:
 def chunk_of_values(topic: str, start: int, at: Sequence[int], keys: Sequence[bytes], values: Sequence[bytes]) -> Chunk:
     n = len(values)
     offsets = np.arange(start, start + n)
-    return Chunk(topic, 1, start, start + n, offsets, np.array(at, np.int64), list(keys), list(values))
+    return Chunk(topic, 1, start, start + n, offsets, np.array(at, np.int64), Spans.of(keys), Spans.of(values))
 
 
 def event(rng: random.Random, number: int, at: int) -> tuple[str, dict[str, Any]]:

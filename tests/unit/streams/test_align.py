@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from streams.align import SLOT_MS, aligned
 from streams.chunk import Chunk
+from topics.spans import Spans
 
 TIMES = st.one_of(st.lists(st.integers(0, 2000), max_size=25), st.lists(st.integers(0, 2000), max_size=25).map(sorted))
 
@@ -22,7 +23,11 @@ def queue(topic: str, times: list[int], sizes: list[int]) -> deque[Chunk]:
         if stop > start:
             offsets = np.arange(start, stop)
             values: list[bytes | None] = [f"{topic}:{o}".encode() for o in offsets]
-            out.append(Chunk(topic, 0, start, stop, offsets, at[start:stop], [None] * (stop - start), values))
+            out.append(
+                Chunk(
+                    topic, 0, start, stop, offsets, at[start:stop], Spans.of([None] * (stop - start)), Spans.of(values)
+                )
+            )
         start = stop
     return out
 
@@ -44,7 +49,7 @@ def test_what_is_taken_is_in_order_of_log_time_by_slots_and_nothing_is_lost(
     if everything:
         head = aligned(queues, (), most)
         assert head
-        assert [c.values for c in head] == [c.values for c in everything[: len(head)]]
+        assert [list(c.values) for c in head] == [list(c.values) for c in everything[: len(head)]]
         assert sum(map(len, head)) <= max(most, len(head[0]))
 
 

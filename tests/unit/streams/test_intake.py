@@ -12,6 +12,7 @@ from streams.intake import Intake
 from streams.stage import Outbox
 from topics.events import KINDS
 from topics.keys import partition_of
+from topics.spans import Spans
 from topics.wire import decode, encode
 
 NOW = 1_790_000_000_000
@@ -43,7 +44,9 @@ def as_json(**changes: Any) -> bytes:
 def take(values: list[bytes | None], partition: int = HOME) -> tuple[list[str], dict[int, str], Outbox, Intake]:
     """(ids of good events, offset -> reason, outbox, intake) of one chunk."""
     n = len(values)
-    chunk = Chunk("events.iot", partition, 0, n, np.arange(n), np.full(n, NOW, np.int64), [b"k"] * n, values)
+    chunk = Chunk(
+        "events.iot", partition, 0, n, np.arange(n), np.full(n, NOW, np.int64), Spans.of([b"k"] * n), Spans.of(values)
+    )
     out, intake = Outbox(), Intake(PARTITIONS, MOST)
     frame = intake.take(chunk, out)
     letters = [decode(value)[1] for _, value, _ in out.records.get("rejected", [])]

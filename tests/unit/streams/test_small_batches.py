@@ -22,6 +22,7 @@ from streams.stage import ControlRecord, Outbox
 from topics.columns import encode_frame
 from topics.events import KINDS
 from topics.records import RULE
+from topics.spans import Spans
 from topics.wire import encode
 
 NOW: Final = 1_790_000_000_000
@@ -76,7 +77,16 @@ def slices() -> Iterator[tuple[str, Chunk]]:
             where = np.arange(offset, offset + n)
             yield (
                 delivery.kind,
-                Chunk(f"events.{delivery.kind}", 0, offset, offset + n, where, np.full(n, NOW), [None] * n, values),
+                Chunk(
+                    f"events.{delivery.kind}",
+                    0,
+                    offset,
+                    offset + n,
+                    where,
+                    np.full(n, NOW),
+                    Spans.of([None] * n),
+                    Spans.of(values),
+                ),
             )
             offset += n
 

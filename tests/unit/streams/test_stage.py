@@ -6,12 +6,13 @@ import pytest
 from streams.chunk import Chunk
 from streams.stage import Outbox, UnwritableError
 from topics.catalogue import EVENT_BYTES, TOPICS
+from topics.spans import Spans
 from topics.wire import decode
 
 
 def one(value: bytes | None, key: bytes | None = b"k") -> Chunk:
     at = np.array([5], np.int64)
-    return Chunk("events.iot", 0, 5, 6, at, at, [key], [value])
+    return Chunk("events.iot", 0, 5, 6, at, at, Spans.of([key]), Spans.of([value]))
 
 
 def test_a_dead_letter_is_cut_to_what_its_topic_takes() -> None:
