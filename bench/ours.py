@@ -44,12 +44,14 @@ class Gated(Runtime):
         """Fetch."""
         self.open = True
         for task in self.tasks.values():
-            for tp in self._positions(task):
+            positions = self._positions(task)
+            self.consumer.want(positions)  # what was fetched before the throttle is read again
+            for tp in positions:
                 self.consumer.unthrottle(tp)
 
     def offer(self, chunk: Chunk) -> None:
         """See Runtime."""
-        if self.open:  # what had been fetched before the throttle is read again
+        if self.open:
             self.meter.begin()
             super().offer(chunk)
 
@@ -90,7 +92,9 @@ async def run(settings: Settings, workers: int, models: bool) -> None:
     runtime.go()
     end = await app.loop.run_in_executor(None, sys.stdin.readline)
     ends = [int(word) for word in end.split()[1:]]
-    while any(_seen(runtime, partition) < ends[partition] for _, partition in runtime.tasks):  # noqa: ASYNC110 - see below
+    while any(_seen(runtime, partition) < ends[partition] for _, partition in runtime.tasks):
+        if app._crashed.is_set():
+            raise RuntimeError("the Faust app crashed")
         await asyncio.sleep(0.005)  # the condition is in other threads; 5 ms are noise in a run of seconds
     runtime.meter.done(sum(_seen(runtime, partition) for _, partition in runtime.tasks), _hits())
     os._exit(0)

@@ -58,7 +58,6 @@ def faust_app(settings: Settings, runtime: Runtime) -> faust.App:
         topic_disable_leader=True,  # no table has a leader topic to keep
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=4 * 1024 * 1024,
-        broker_max_poll_records=80_000,
         broker_session_timeout=6.0,  # a dead worker's partitions move within ten seconds, not a minute
         broker_heartbeat_interval=2.0,
         broker_request_timeout=60.0,

@@ -41,6 +41,10 @@ class ReadCommittedThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = 250
         return consumer
 
+    async def _fetch_records(self, *args: Any, max_records: Any = None, **kwargs: Any) -> Any:
+        """Faust's, without its limit of records: what was fetched of a partition is given out whole (`streams.fetched`)."""
+        return await super()._fetch_records(*args, **kwargs)
+
 
 class Consumer(driver.Consumer):
     """Yields chunks; seeks where the owner says, between two fetches only, so that no stale record slips through."""

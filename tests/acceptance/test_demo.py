@@ -52,7 +52,7 @@ def test_the_demo_shows_the_whole_journey(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("workload", "peer"), [("W1", "confluent-loop"), ("W2", "kafka-streams")])
 def test_the_bench_compares_on_the_same_hits(workload: str, peer: str, tmp_path: Path) -> None:
     """A short run beside a peer: figures for both, and the same number of hits."""
-    done = fengsui("bench", workload, "--peer", peer, "--events", "40000", "--rounds", "1", "--json", data=tmp_path)
+    done = fengsui("bench", workload, "--peer", peer, "--events", "200000", "--rounds", "1", "--json", data=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     result = last_json(done)
     assert result["events_per_second"] > 0
