@@ -32,13 +32,15 @@ check: setup ## format, lint, types, import rules, fast tests
 
 test: setup ## everything CI runs: check, then acceptance on real services
 	@$(MAKE) --no-print-directory check
+	@scripts/debian_packages.sh libfaketime || true
 	@$(BIN)/pytest -m "broker or faults" tests
 
 bench: setup ## throughput and latency beside the peers; writes docs/benchmarks.md
 	@$(BIN)/python -m bench
 
-faults: setup ## kill real processes under load; every clue once, none twice
-	@$(BIN)/pytest -m faults tests
+faults: setup ## 50 rounds of faults under load (ROUNDS, SEED): every clue once, none twice
+	@scripts/debian_packages.sh libfaketime || true
+	@$(BIN)/python -m tests.faults.storm
 
 clean: ## remove environments and caches
 	rm -rf .venv .uv .fengsui

@@ -1,16 +1,37 @@
 """Logs: one line an event, to stderr; JSON where nobody reads along. Secrets never get this far: settings hold them masked."""
 
+import io
 import logging
 import sys
 
 import structlog
 
 from fengsui.settings import Settings
+from streams.metrics import LOST_LOG_LINES
+
+
+class _Sturdy(io.StringIO):
+    """stderr of the moment; a line that cannot be written (a full disk) is counted, and must not end whoever wrote it."""
+
+    def write(self, text: str) -> int:
+        """Write, or count."""
+        try:
+            return sys.stderr.write(text)
+        except OSError:
+            LOST_LOG_LINES.inc()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush; what is lost was counted when it was written, or is now."""
+        try:
+            sys.stderr.flush()
+        except OSError:
+            LOST_LOG_LINES.inc()
 
 
 def _to_stderr(*_: object) -> structlog.PrintLogger:
     """A logger on whatever stderr is now: it may have been put in the place of another since."""
-    return structlog.PrintLogger(sys.stderr)
+    return structlog.PrintLogger(_Sturdy())
 
 
 def to_stderr() -> None:
@@ -40,5 +61,5 @@ def configure(settings: Settings) -> None:
         logger_factory=_to_stderr,
     )
     logging.basicConfig(
-        level=max(level, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
+        level=max(level, logging.WARNING), stream=_Sturdy(), format="%(levelname)s %(name)s %(message)s"
     )

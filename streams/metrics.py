@@ -43,6 +43,7 @@ TASK_FAILURES = Counter(
     "fengsui_task_failures", "Tasks begun anew after a failure, by stage and cause", ["stage", "cause"]
 )
 KAFKA_WAITS = Counter("fengsui_kafka_waits", "Waits for Kafka with backoff, by stage", ["stage"])
+LOST_LOG_LINES = Counter("fengsui_lost_log_lines", "Log lines that could not be written: stderr's disk is full or gone")
 REBALANCES = Counter("fengsui_rebalances", "Assignments of partitions to this worker")
 CLUE_LATENCY = Histogram(
     "fengsui_clue_latency_seconds", "From arrival of the event (log time) to the commit of its clue", buckets=_SECONDS

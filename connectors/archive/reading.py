@@ -2,18 +2,20 @@
 
 import operator
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import admin as kafka_admin
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from connectors.archive.table import Record
 
 _spec: Any = kafka_admin.OffsetSpec  # type: ignore[attr-defined]  # the library's stubs leave it out
 _TIMEOUT: Final = 30.0
 _POLL: Final = 0.2
+_BACKOFF: Final = wait_exponential(0.1, max=2)
 _FETCH: Final = 10_000
 UNREADABLE: Final = "unreadable-header"  # stands for headers of which one has a name that is not UTF-8
 
@@ -37,13 +39,29 @@ class Stretch:
 
 
 def ranges(
-    client: Mapping[str, Any], prefix: str, names: Iterable[str], since: int | None = None
+    client: Mapping[str, Any], prefix: str, names: Collection[str], since: int | None = None
 ) -> dict[str, dict[int, Range]]:
     """Topic (without prefix) -> partition -> range, of those topics that exist. Raises KafkaException.
 
     With `since` (log time in ms) a range begins at the first record that is not older.
     """
-    admin = kafka_admin.AdminClient({**client, "log_level": 0})
+    for attempt in Retrying(
+        retry=retry_if_exception(_passing), stop=stop_after_delay(_TIMEOUT), wait=_BACKOFF, reraise=True
+    ):
+        with attempt:
+            found = _ranges(kafka_admin.AdminClient({**client, "log_level": 0}), prefix, names, since)
+    return found
+
+
+def _passing(error: BaseException) -> bool:
+    """Whether Kafka would answer otherwise in a moment: a broker that was just started knows less than its clients."""
+    return isinstance(error, KafkaException) and (
+        error.args[0].retriable()
+        or error.args[0].code() in {KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH}
+    )
+
+
+def _ranges(admin: Any, prefix: str, names: Collection[str], since: int | None) -> dict[str, dict[int, Range]]:
     known = admin.list_topics(timeout=_TIMEOUT).topics
     parts = [TopicPartition(prefix + n, p) for n in names if prefix + n in known for p in known[prefix + n].partitions]
     if not parts:

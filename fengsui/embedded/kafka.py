@@ -59,11 +59,14 @@ class KafkaService(Service):
         temporary, config = self.home / "tmp", self.home / "server.properties"
         shutil.rmtree(temporary, ignore_errors=True)  # native libraries that a killed broker left behind
         temporary.mkdir()
-        config.write_text(render(properties(self._data, ports[0], ports[1])), "ascii")
+        config.write_text(render(self._properties(ports)), "ascii")
         if not self._identity.exists():
             self._format(config)
         argv = [*self._java, f"-Djava.io.tmpdir={temporary}", "kafka.Kafka", str(config)]
         return Command(argv, self.log, _STOP_SECONDS, _environment(), lock)
+
+    def _properties(self, ports: Sequence[int]) -> dict[str, str]:
+        return properties(self._data, ports[0], ports[1])
 
     def _format(self, config: Path) -> None:
         with self.log.open("ab") as log:

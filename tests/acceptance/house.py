@@ -70,21 +70,21 @@ class House:
     crew: Crew
     producer: Producer
 
-    def send(self, events: Sequence[dict[str, Any]]) -> None:
+    def send(self, events: Sequence[dict[str, Any]], seconds: float = 30) -> None:
         """Events straight to Kafka in Avro; returns when acknowledged."""
         for event in events:
             kind = KINDS[event["kind"]]
             self.put(kind.topic, event["subject"].encode(), encode(kind.schema, event))
-        self.flush()
+        self.flush(seconds)
 
     def put(self, topic: str, key: bytes | None, value: bytes | None, **more: Any) -> None:
         """One raw record."""
         self.producer.produce(self.settings.topic_prefix + topic, value, key, **more)
         self.producer.poll(0)
 
-    def flush(self) -> None:
+    def flush(self, seconds: float = 30) -> None:
         """Until everything is acknowledged."""
-        assert self.producer.flush(30) == 0
+        assert self.producer.flush(seconds) == 0
 
     def settle(self, seconds: float = 90.0) -> None:
         """Until every stage has committed all there is."""

@@ -50,3 +50,34 @@ tests:
     events: [{at: 0m, device_id: d1, metric: cold_store_temp, value: 9.5}]
     expect: []
 """
+
+CROWD = """
+id: test-crowd
+title: 辖区多处过热
+sector: food-drug
+status: live
+on: iot
+features:
+  n_30m: {agg: count, within: 30m, by: region, where: "metric = 'cold_store_temp' AND value > 50"}
+  s_30m: {agg: distinct, of: subject, within: 30m, by: region, where: "metric = 'cold_store_temp' AND value > 50"}
+when: "metric = 'cold_store_temp' AND value > 50 AND n_30m >= 3 AND s_30m >= 2"
+severity: red
+episode: {by: region, quiet: 5m}
+department: market-supervision
+explain: "{region} 半小时 {s_30m} 家过热 {n_30m} 次"
+basis: test
+source: test
+runbook: 无
+false_positives: [无]
+tests:
+  - name: three at two
+    events:
+      - {at: 0m, subject: "site:a", region: "320102", device_id: d1, metric: cold_store_temp, value: 60.0}
+      - {at: 1m, subject: "site:a", region: "320102", device_id: d1, metric: cold_store_temp, value: 60.0}
+      - {at: 2m, subject: "site:b", region: "320102", device_id: d1, metric: cold_store_temp, value: 60.0}
+    expect: [{at: 2m, severity: red}]
+  - name: one subject
+    events:
+      - {from: 0m, to: 9m, every: 1m, subject: "site:a", region: "320102", device_id: d1, metric: cold_store_temp, value: 60.0}
+    expect: []
+"""
