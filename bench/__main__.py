@@ -6,7 +6,7 @@ from typing import Final
 
 from bench.latency import measure
 from bench.report import page, report
-from bench.workloads import Stand, Workload, compare
+from bench.workloads import Stand, Workload, broker, compare
 from fengsui.embedded import services
 from fengsui.settings import load
 
@@ -30,7 +30,7 @@ PLAN: Final[tuple[tuple[Workload, str | None, float], ...]] = (
 def main(events: int = 1_000_000, rounds: int = 3) -> None:
     """Run, print, write. From a shell: `python -m bench [EVENTS [ROUNDS]]`."""
     found = []
-    with services(load()) as running:
+    with services(broker(load())) as running:
         for workload, peer, share in PLAN:
             stand = Stand(running.settings, int(events * share), workload)
             stand.prepare()

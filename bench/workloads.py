@@ -101,6 +101,11 @@ def rules(workload: Workload) -> list[tuple[Rule, str]]:
     return [(parse_rule(text, name), text) for name, text in texts.items()]
 
 
+def broker(settings: Settings) -> Settings:
+    """The embedded broker as one in production is: compiled with all its compilers, for every contender."""
+    return settings.model_copy(update={"embedded_jit": "c2"})
+
+
 class Stand:
     """A prefix of its own on a broker, with the events on it; contenders run one after the other."""
 

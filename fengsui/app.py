@@ -16,7 +16,7 @@ from streams.regional import Regional
 from streams.runtime import Runtime
 from streams.stage import Stage
 from streams.task import TaskOptions
-from streams.transport import Whole, transport_for
+from streams.transport import transport_for
 from topics.catalogue import CONTROLS
 
 
@@ -46,7 +46,7 @@ def build(settings: Settings) -> tuple[faust.App, Runtime]:
 
 
 def faust_app(settings: Settings, runtime: Runtime) -> faust.App:
-    """A Faust app in the workers' group whose one agent hands each chunk to its task."""
+    """A Faust app in the workers' group: it is given partitions; its consumer hands each fetched chunk to the task it is for."""
     prefix = settings.topic_prefix
     app = faust.App(
         settings.group,
@@ -63,16 +63,11 @@ def faust_app(settings: Settings, runtime: Runtime) -> faust.App:
         broker_request_timeout=60.0,
         broker_commit_interval=10.0,  # of the offsets that lag tools see; progress is in our transactions
         stream_wait_empty=False,
-        stream_buffer_maxsize=64,
         web_enabled=False,
         **_security(settings),
     )
     app.transport = transport_for(runtime, prefix)(app.conf.broker_consumer, app, loop=None)
-
-    @app.agent(app.topic(*(prefix + topic for topic in runtime.topics), value_serializer=Whole(), key_serializer="raw"))
-    async def carry(stream: Any) -> None:
-        async for chunk in stream:
-            runtime.offer(chunk)
+    app.topics.add(app.topic(*(prefix + topic for topic in runtime.topics), acks=False))  # what the group shares out
 
     @app.on_partitions_assigned.connect
     async def assigned(_: Any, /, *given: Any, **__: Any) -> None:

@@ -87,8 +87,8 @@ class Judge:
         hits: list[Hit] = []
         view = View(events.frame, np.arange(frame.height), 0)
         for judged in todo.plain:
-            rows = np.flatnonzero(first.all(todo.gates[judged.order]))
-            if rows.size:
+            if first.any(gate := todo.gates[judged.order]):
+                rows = np.flatnonzero(first.all(gate))
                 hits.append(Hit(judged, view, rows, events.ts[rows]))
         hits += self._featured(kind, events, first)
         return clues.frame(self._raiser.clues(hits, Source(clock, topic, partition)) if hits else [])
@@ -152,8 +152,8 @@ class Judge:
     def _featured(self, kind: str, events: Events, first: First) -> list[Hit]:
         """Feed the stores, and see which rules hold with their answers beside the events they were asked for."""
         todo = self._steps[kind]
-        gates = {judged.order: first.all(todo.gates[judged.order]) for judged in todo.featured}
-        rules = [judged for judged in todo.featured if gates[judged.order].any()]
+        rules = [judged for judged in todo.featured if first.any(todo.gates[judged.order])]
+        gates = {judged.order: first.all(todo.gates[judged.order]) for judged in rules}
         asked: dict[str, Bools] = {}
         for judged in rules:
             gate = gates[judged.order]

@@ -59,12 +59,15 @@ class First:
 
     def __init__(self, frame: pl.DataFrame, expressions: Sequence[pl.Expr]) -> None:
         self.frame = select(frame, [pl.col("_ts"), *expressions])
+        self._columns = {column.name: column for column in self.frame.get_columns()}
+        # Most conditions hold on no row at all: rules with one of these need not be looked at.
+        self._nowhere = {name for name, c in self._columns.items() if c.dtype == pl.Boolean and not c.any()}
         self._known: dict[Parts, Bools] = {}
         self._some: dict[Parts, bool] = {}
 
     def any(self, parts: Parts | None) -> bool:
         """Whether all parts are true on any row; of no condition at all, never."""
-        if parts is None:
+        if parts is None or not self._nowhere.isdisjoint(parts):
             return False
         if parts not in self._some:
             self._some[parts] = bool(self.all(parts).any())
@@ -77,7 +80,7 @@ class First:
             if len(parts) > 1:
                 found = self.all(parts[:-1]) & self.all(parts[-1:])
             else:
-                found = truths(self.frame[parts[0]]) if parts else np.ones(self.frame.height, np.bool_)
+                found = truths(self._columns[parts[0]]) if parts else np.ones(self.frame.height, np.bool_)
             self._known[parts] = found
         return found
 

@@ -23,6 +23,7 @@ from streams.intake import Intake
 from streams.rulebook import Rulebook
 from streams.snapshots import Assembler
 from streams.stage import Arrays, ControlRecord, Outbox
+from topics.buffers import counted
 from topics.columns import encode_frame
 from topics.events import KINDS
 from topics.records import CLUE, EXAMPLE
@@ -75,7 +76,7 @@ class Detect:
         observed = self._panel.observe(kind.code, frame, chunk.topic, chunk.partition)
         self._clues.write(observed.clues, out)
         self._examples(observed.examples, out)
-        for sector, n in frame["sector"].value_counts().iter_rows():
+        for sector, n in counted(frame["sector"]):
             self._events[kind.code, sector] += n
 
     def control(self, topic: str, records: Sequence[ControlRecord]) -> None:

@@ -5,6 +5,7 @@ header whose name is not UTF-8; headers are passed over here. `install` puts our
 fetched, when, how positions move and which transactions were aborted stays aiokafka's.
 """
 
+import asyncio
 import struct
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +14,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from aiokafka import codec
-from aiokafka.consumer import fetcher
+from aiokafka.consumer import consumer, fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.util import calc_crc32c
@@ -24,6 +25,7 @@ Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 # base offset, length, leader epoch, magic, crc, attributes, last offset delta, base and max timestamp, producer's id and epoch,
 # base sequence, count
+PACE_SECONDS: Final = 0.015  # between two fetches: an event waits half of it on average
 _HEADER: Final = struct.Struct(">qiiBIhiqqqhii")
 _LENGTH: Final = struct.Struct(">i")
 _LENGTH_AT: Final = 8
@@ -138,9 +140,26 @@ class _Result(fetcher.FetchResult):  # type: ignore[misc]
         return found
 
 
+class _Paced(fetcher.Fetcher):  # type: ignore[misc]
+    """aiokafka's fetcher, taking a breath between two requests to a broker: what came meanwhile in all partitions comes at once.
+
+    Without it a trickle is fetched record batch by record batch, each at the price of a fetch, a chunk and a transaction."""
+
+    async def _proc_fetch_request(self, assignment: Any, node_id: Any, request: Any) -> Any:
+        due = self.__dict__.setdefault("_due", {})
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.sleep(due.get(node_id, 0.0) - loop.time())
+        except asyncio.CancelledError:
+            return False  # as aiokafka does when its request is cancelled
+        due[node_id] = loop.time() + PACE_SECONDS
+        return await super()._proc_fetch_request(assignment, node_id, request)
+
+
 def install() -> None:
-    """Let aiokafka's consumers in this process give out columns."""
+    """Let aiokafka's consumers in this process give out columns, at our pace."""
     fetcher.MemoryRecords, fetcher.FetchResult = _Kept, _Result
+    consumer.Fetcher = _Paced
 
 
 def unpack(fetch: Any) -> Fetched:

@@ -20,7 +20,6 @@ from topics.keys import partitions_of
 from topics.spans import Spans
 
 Bools = npt.NDArray[np.bool_]
-_ARRIVED = pl.col("_ts")
 
 
 class Intake:
@@ -42,7 +41,7 @@ class Intake:
                 self._reject(chunk, bad.index, bad.reason, bad.detail, out)
         rows = decoded.index.to_numpy()
         where = [pl.Series("_offset", chunk.offsets[rows]), pl.Series("_ts", chunk.timestamps[rows])]
-        checked = check(kind, decoded.frame.hstack(where), _ARRIVED)
+        checked = check(kind, decoded.frame.hstack(where), "_ts")
         frame = checked.frame
         if not checked.clean:
             good = checked.good.to_numpy()

@@ -13,6 +13,7 @@ import polars as pl
 
 from streams.siphash import hash_texts
 from streams.stage import Arrays
+from topics.buffers import text_bytes
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -20,7 +21,7 @@ DAY_MS: Final = 86_400_000
 _SMALLEST: Final = 1 << 12
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _add(hashes: U64, times: I64, table: U64, stamps: I64, oldest: int, repeated: npt.NDArray[np.bool_]) -> int:
     """Mark repeats and remember the rest; returns how many slots were taken. stamps 0: free slot."""
     mask = np.uint64(table.shape[0] - 1)
@@ -59,9 +60,9 @@ class Seen:
         repeated = np.zeros(n, np.bool_)
         if n == 0:
             return repeated
-        ends = ids.str.len_bytes().cast(pl.Int64).cum_sum().to_numpy()
+        data, offsets = text_bytes(ids)
         hashes = np.empty((n, 2), np.uint64)
-        hash_texts(np.frombuffer("".join(ids.to_list()).encode(), np.uint8), ends, self._key, hashes)
+        hash_texts(data, offsets, self._key, hashes)
         self._now = max(self._now, int(times.max()))
         self._room_for(n)
         self._used += _add(hashes, np.maximum(times, 1), self._table, self._stamps, self._oldest, repeated)

@@ -29,12 +29,11 @@ def _round(a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64) -> tuple[np.u
     return a, b, _rotl(c, 32), d
 
 
-@numba.njit(cache=True)
-def hash_texts(data: U8, ends: I64, key: U64, out: U64) -> None:
-    """out[i] = 128-bit hash of bytes ends[i-1]..ends[i]; key uint64[2], out uint64[n, 2]."""
-    start = 0
-    for i in range(ends.size):
-        end = ends[i]
+@numba.njit(cache=True, nogil=True)
+def hash_texts(data: U8, offsets: I64, key: U64, out: U64) -> None:
+    """out[i] = 128-bit hash of bytes offsets[i]..offsets[i+1]; key uint64[2], out uint64[n, 2]."""
+    for i in range(offsets.size - 1):
+        start, end = offsets[i], offsets[i + 1]
         a = np.uint64(0x736F6D6570736575) ^ key[0]
         b = np.uint64(0x646F72616E646F6D) ^ key[1] ^ np.uint64(0xEE)
         c = np.uint64(0x6C7967656E657261) ^ key[0]
@@ -64,4 +63,3 @@ def hash_texts(data: U8, ends: I64, key: U64, out: U64) -> None:
         for _ in range(4):
             a, b, c, d = _round(a, b, c, d)
         out[i, 1] = a ^ b ^ c ^ d
-        start = end

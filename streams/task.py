@@ -5,11 +5,12 @@ or nothing. Owning = fence predecessors (`init_transactions`), then read progres
 replay of the slices since. Any Kafka error that cannot be retried ends this life of the task: it owns anew and recovers.
 """
 
+import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -32,7 +33,7 @@ CONTROL_SECONDS: Final = 60.0
 FENCED_SECONDS: Final = 1.0  # a fenced task waits: most likely a rebalance has given its partition to somebody else
 ALIGN_SECONDS: Final = 0.2  # how long a batch waits for topics that have records in Kafka but none here
 CHECKPOINT_SHARE: Final = 20  # a checkpoint may cost at most 1/20 of a task's time
-CHECKPOINT_PARTS: Final = 16  # of half a MiB in one transaction: hundreds of MiB in one would never get through in time
+CHECKPOINT_PARTS: Final = 4  # of half a MiB in one transaction: what a batch may have to wait for
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,20 @@ class TaskOptions:
     batch_bytes: int = 16 * 2**20
     queue_bytes: int = 64 * 2**20
     checkpoint_seconds: float = 10.0
+
+
+@dataclass(slots=True)
+class _Saving:
+    """A checkpoint that is being written: after which batch, where progress stood then, which set of keys, parts left, bytes,
+    seconds it has cost, offsets of the parts so far."""
+
+    seq: int
+    standing: int
+    slot: int
+    parts: Iterator[tuple[bytes, bytes, int]]
+    size: int
+    cost: float
+    offsets: list[int] = field(default_factory=list)
 
 
 class Task:
@@ -87,6 +102,7 @@ class Task:
         self._progress_offset = 0
         self._checkpoint_due = 0.0
         self._dirty = False
+        self._saving: _Saving | None = None
         self._quarantine = Quarantine()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
@@ -199,7 +215,7 @@ class Task:
         self._writer.own()
         self._progress = self._ledger.last()
         self.stage = self._make()
-        self._obeyed = {}
+        self._obeyed, self._saving = {}, None
         with self._signal:
             self._clear()
             self._next = dict(self._progress.ends)
@@ -275,8 +291,7 @@ class Task:
     def _take(self) -> list[Chunk]:
         """Chunks of one batch, in arrival order. Empty when it is time for a checkpoint. Raises Stopping."""
         with self._signal:
-            wait = max(0.0, self._checkpoint_due - time.monotonic()) if self._dirty else None
-            self._signal.wait_for(lambda: self._stopping or self._rows > 0, wait)
+            self._signal.wait_for(lambda: self._stopping or self._rows > 0, self._patience())
             if self._rows and len(self._queues) > 1:
                 self._wait_for_slower_topics()
             if self._stopping:
@@ -288,6 +303,12 @@ class Task:
             if was_full and not self.full:
                 self._drained(self)
         return merged(chunks)
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for chunks: until a checkpoint is due, not at all while one is being written."""
+        if self._saving is not None:
+            return 0.0
+        return max(0.0, self._checkpoint_due - time.monotonic()) if self._dirty else None
 
     def _aligned(self) -> list[Chunk]:
         return aligned(self._queues, self._unfetched(self), self._options.batch_rows, self._options.batch_bytes)
@@ -328,8 +349,10 @@ class Task:
             metrics.BATCH_ROWS.labels(self.stage_name).observe(sum(map(len, chunks)))
             self._commit(out, self._after(chunks, slices))
             self._dirty = True
-        if self._dirty and time.monotonic() >= self._checkpoint_due:
-            self._save()
+        if self._saving is None and self._dirty and time.monotonic() >= self._checkpoint_due:
+            self._begin_save()
+        if self._saving is not None:
+            self._save_some(self._saving)
 
     def _step(self, chunk: Chunk, out: Outbox) -> list[tuple[str, int, int]]:
         """Decide a chunk; returns the slices that a replay must decide again (a poisonous row is not among them)."""
@@ -369,27 +392,35 @@ class Task:
         offsets = self._writer.write({**outputs, "progress": [record]}, "progress")
         self._progress, self._progress_offset = progress, offsets[0] + 1
 
-    def _save(self) -> None:
-        """A checkpoint: its parts in transactions of a few MiB, then a progress record that points to them.
+    def _begin_save(self) -> None:
+        """Take the state as it stands after this batch; it is written a little after each of the next batches, so that none waits
+        for all of it."""
+        began = time.monotonic()
+        arrays = self.stage.snapshot() | {f"_obeyed:{t}": np.array(e, np.int64) for t, e in self._obeyed.items()}
+        body = pack(arrays)
+        seq, last = self._progress.seq, self._progress.checkpoint
+        slot = 1 - last.slot if last else 0
+        parts = ((k, v, self._ledger_partition) for k, v in blobs(f"{self.name}/{slot}", {"seq": seq}, body))
+        self._saving = _Saving(seq, self._progress_offset, slot, parts, len(body), time.monotonic() - began)
+        self._dirty = False
+
+    def _save_some(self, saving: "_Saving") -> None:
+        """The next parts of a checkpoint in one transaction; after the last, a progress record that points to all.
 
         Until that is committed the checkpoint before holds, whose parts are under the other set of keys.
         """
         began = time.monotonic()
-        arrays = self.stage.snapshot() | {f"_obeyed:{t}": np.array(e, np.int64) for t, e in self._obeyed.items()}
-        body = pack(arrays)
-        seq, standing, last = self._progress.seq, self._progress_offset, self._progress.checkpoint
-        slot = 1 - last.slot if last else 0
-        cut_up = blobs(f"{self.name}/{slot}", {"seq": seq}, body)
-        parts = [(key, value, self._ledger_partition) for key, value in cut_up]
-        offsets: list[int] = []
-        for first in range(0, len(parts), CHECKPOINT_PARTS):
-            offsets += self._writer.write({"checkpoints": parts[first : first + CHECKPOINT_PARTS]}, "checkpoints")
-        where = Checkpoint(seq, min(offsets), max(offsets) + 1, standing, slot)
-        self._stand(replace(self._progress, slices=[], checkpoint=where), {})
-        self._dirty = False
-        metrics.CHECKPOINT_BYTES.labels(self.name).set(len(body))
-        cost = time.monotonic() - began
-        self._checkpoint_due = time.monotonic() + max(self._options.checkpoint_seconds, CHECKPOINT_SHARE * cost)
+        parts = list(itertools.islice(saving.parts, CHECKPOINT_PARTS))
+        if parts:
+            saving.offsets += self._writer.write({"checkpoints": parts}, "checkpoints")
+        else:
+            first, end = min(saving.offsets), max(saving.offsets) + 1
+            where = Checkpoint(saving.seq, first, end, saving.standing, saving.slot)
+            self._stand(replace(self._progress, slices=[], checkpoint=where), {})
+            self._saving = None
+            metrics.CHECKPOINT_BYTES.labels(self.name).set(saving.size)
+        saving.cost += time.monotonic() - began
+        self._checkpoint_due = time.monotonic() + max(self._options.checkpoint_seconds, CHECKPOINT_SHARE * saving.cost)
 
     def _close(self) -> None:
         self._live = False

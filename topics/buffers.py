@@ -6,6 +6,8 @@ A polars expression costs some 30 us to plan and run whatever its length; these 
 ([True, False, False], [False, True])
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, Final
 
@@ -54,6 +56,13 @@ def truths(series: pl.Series) -> Bools:
 def different(series: pl.Series) -> set[Any]:
     """The values of a series, each once, null among them."""
     return set((series if len(series) <= SMALL else series.unique()).to_list())
+
+
+def counted(series: pl.Series) -> Iterable[tuple[Any, int]]:
+    """The values of a series with how often each is there, in any order."""
+    if len(series) <= SMALL:
+        return Counter(series.to_list()).items()
+    return series.value_counts().iter_rows()
 
 
 def once(series: pl.Series) -> pl.Series:

@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from topics.buffers import Bools, constant, different, once, select, text_bytes, truths
+from topics.buffers import SMALL, Bools, constant, different, once, select, text_bytes, truths
 from topics.codes import SECTORS, SUBJECT_SCHEMES
 from topics.events import Kind
 from topics.identifiers import PROVINCES, clean_uscc, is_region, uscc_bytes_ok
+from topics.subjects import all_plain
 
 OLDEST: Final = 946_684_800_000  # 2000-01-01 UTC: the rules, registers and codes of the field are younger
 _GOOD: Final = pl.Series("reason", [""])
@@ -69,16 +70,18 @@ class _Subjects:
         return None if good.all() else self.texts.filter(pl.Series(~good))
 
 
-def check(kind: Kind, frame: pl.DataFrame, arrived: pl.Expr | int) -> Checked:
-    """Standardise and check n rows; `arrived` is the arrival time in ms (a column expression or one number).
+def check(kind: Kind, frame: pl.DataFrame, arrived: str | int) -> Checked:
+    """Standardise and check n rows; `arrived` is the arrival time in ms (the name of a column, or one number).
 
     First one cheap question is asked of all rows together, whether they are clearly good; reasons are looked for only when not.
     """
-    frame, subjects = _standardise(frame)
-    misfits, bad_codes = subjects.misfits(), subjects.bad_codes()
+    misfits = bad_codes = None
+    if not all_plain(frame["subject"]):
+        frame, subjects = _standardise(frame)
+        misfits, bad_codes = subjects.misfits(), subjects.bad_codes()
     if misfits is None and bad_codes is None and _clearly_good(kind, frame, arrived):
         return Checked(frame, constant(_GOOD, frame.height), True)
-    late = (pl.lit(arrived, pl.Int64) if isinstance(arrived, int) else arrived) + CLOCK_SKEW < _LATEST
+    late = (pl.lit(arrived, pl.Int64) if isinstance(arrived, int) else pl.col(arrived)) + CLOCK_SKEW < _LATEST
     tests = _tests(kind) | {"bad-subject": _one_of(misfits), "bad-uscc": _one_of(bad_codes), "time-in-future": late}
     reason = pl.lit("")
     for name, failed in reversed(tests.items()):
@@ -105,29 +108,39 @@ def _tests(kind: Kind) -> dict[str, pl.Expr]:
     }
 
 
-def _clearly_good(kind: Kind, frame: pl.DataFrame, arrived: pl.Expr | int) -> bool:
+@cache
+def _texts(kind: Kind) -> list[str]:
+    """Required texts that no other test looks at."""
+    tested = {"kind", "sector", "subject"}
+    return [f.name for f in kind.schema.fields if f.required and f.type == "string" and f.name not in tested]
+
+
+def _clearly_good(kind: Kind, frame: pl.DataFrame, arrived: str | int) -> bool:
     """Whether no test but those of subjects can fail. False only says that somebody must look closer."""
-    texts = [f.name for f in kind.schema.fields if f.required and f.type == "string"]
-    doubles = [f.name for f in kind.schema.fields if f.type == "double"]
+    texts, doubles = _texts(kind), [f.name for f in kind.schema.fields if f.type == "double"]
     return frame.is_empty() or (
         different(frame["kind"]) <= {kind.code}
         and different(frame["sector"]) <= SECTORS.keys()
         and all(map(_is_region, different(frame["region"])))
         and _times_good(frame, arrived)
-        and not any((frame[name] == "").any() for name in texts)
+        and not any(_some_empty(frame[name]) for name in texts)
         and all(_finite(frame[name]) for name in doubles)
     )
 
 
-def _times_good(frame: pl.DataFrame, arrived: pl.Expr | int) -> bool:
+def _times_good(frame: pl.DataFrame, arrived: str | int) -> bool:
     """Whether all times are there, none is too old, and none later than the earliest arrival allows."""
     times = [frame["occurred_at"], frame["observed_at"]]
-    arrivals = [] if isinstance(arrived, int) else [select(frame, [arrived]).to_series()]
+    arrivals = [] if isinstance(arrived, int) else [frame[arrived]]
     if any(series.null_count() for series in (*times, *arrivals)):
         return False
     earliest = arrived if isinstance(arrived, int) else int(arrivals[0].to_numpy().min())
     first, last = (min(int(t.to_numpy().min()) for t in times), max(int(t.to_numpy().max()) for t in times))
     return first >= OLDEST and last <= earliest + CLOCK_SKEW
+
+
+def _some_empty(series: pl.Series) -> bool:
+    return "" in series.to_list() if len(series) <= SMALL else bool((series == "").any())
 
 
 def _finite(series: pl.Series) -> bool:

@@ -31,11 +31,11 @@ _DIRT: Final = re.compile(r"^.*?[：:]\s*|\(\d+/\d+\)$|\s+")
 
 Bools = npt.NDArray[np.bool_]
 USCC_LENGTH: Final = 18
-_INVALID: Final = 255
+INVALID: Final = 255
 _USCC_WEIGHTS: Final = np.array(USCC_WEIGHTS, np.int32)
-_CHECK_OF_REST: Final = np.array([(31 - rest) % 31 for rest in range(31)], np.uint8)
-_CODE_TABLE: Final = np.full(256, _INVALID, np.uint8)
-_CODE_TABLE[np.frombuffer(USCC_ALPHABET.encode(), np.uint8)] = np.arange(31, dtype=np.uint8)
+CHECK_OF_REST: Final = np.array([(31 - rest) % 31 for rest in range(31)], np.uint8)
+CODE_TABLE: Final = np.full(256, INVALID, np.uint8)
+CODE_TABLE[np.frombuffer(USCC_ALPHABET.encode(), np.uint8)] = np.arange(31, dtype=np.uint8)
 
 
 def uscc_check_digit(body: str) -> str:
@@ -67,10 +67,10 @@ def uscc_bytes_ok(data: npt.NDArray[np.uint8], first: npt.NDArray[np.int64], las
     ok: Bools = last - first == USCC_LENGTH
     if not ok.any():
         return ok
-    values = _CODE_TABLE[data[first[ok][:, None] + np.arange(USCC_LENGTH)]]
+    values = CODE_TABLE[data[first[ok][:, None] + np.arange(USCC_LENGTH)]]
     total = values[:, :17].astype(np.int32) @ _USCC_WEIGHTS  # whole numbers: floats would wake the threads of a BLAS
-    check = _CHECK_OF_REST[total % 31]
-    ok[ok] = (values.max(1) != _INVALID) & (check == values[:, 17])
+    check = CHECK_OF_REST[total % 31]
+    ok[ok] = (values.max(1) != INVALID) & (check == values[:, 17])
     return ok
 
 

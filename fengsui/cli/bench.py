@@ -18,16 +18,16 @@ def bench(
     json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """吞吐量对比 (throughput beside a peer): the same events, the same broker, alternating rounds, medians; then the latency."""
-    from bench.latency import measure
+    from bench.latency import FULL, SECONDS, SMOKE_SECONDS, measure
     from bench.report import report
-    from bench.workloads import Stand, compare
+    from bench.workloads import Stand, broker, compare
     from fengsui.embedded import services
 
-    with services(load()) as running:
+    with services(broker(load())) as running:
         stand = Stand(running.settings, events, workload, workers)
         stand.prepare()
         results = compare(stand, peer, rounds)
-        waits = measure(stand)
+        waits = measure(stand, seconds=SECONDS if events >= FULL else SMOKE_SECONDS)
     found = report(workload, peer, results, waits)
     say(
         f"{workload}: {found['events_per_second']:,} 事件/秒 (events/s)"

@@ -69,7 +69,7 @@ def test_another_seed_gives_other_events(events: dict[str, pl.DataFrame]) -> Non
 def test_events_pass_the_checks_of_intake(events: dict[str, pl.DataFrame]) -> None:
     """Every good event of every kind is taken when it arrives."""
     for kind, frame in events.items():
-        checked = check(KINDS[kind], frame, pl.col("_arrived"))
+        checked = check(KINDS[kind], frame, "_arrived")
         assert checked.reason.value_counts().to_dicts() == [{"reason": "", "count": len(frame)}]
 
 

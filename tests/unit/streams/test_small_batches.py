@@ -30,7 +30,7 @@ PACKS: Final = Path(__file__).parents[3] / "rules" / "packs"
 DELIVERIES: Final = 60
 SETTLED: Final = 12  # deliveries until every kind was seen once
 # Queries a batch by kind, on average. They were 5 to 9 when this was written; one for each rule or store would be hundreds.
-MOST: Final = 25
+MOST: Final = 10
 
 
 @pytest.fixture(scope="module")
@@ -111,5 +111,5 @@ def test_a_small_batch_runs_few_queries(detect: Detect) -> None:
     assert batches.keys() == KINDS.keys()
     assert written > 0
     mean = {kind: spent[kind] / n for kind, n in batches.items()}
-    assert min(mean.values()) > 1, f"nothing was counted: {mean}"
+    assert min(mean.values()) > 0, f"nothing was counted: {mean}"
     assert max(mean.values()) <= MOST, mean
