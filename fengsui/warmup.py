@@ -7,8 +7,19 @@ import polars as pl
 
 from models.warm import warm_up as warm_up_models
 from rules.warm import warm_up as warm_up_rules
+from streams.fetched import unpacked
 from streams.seen import Seen
+from topics.checks import check
+from topics.columns import decode_chunk
+from topics.events import KINDS
 from topics.keys import partitions_of
+from topics.wire import encode
+
+_EVENT = dict.fromkeys(("event_id", "kind", "sector", "subject", "source", "device_id", "metric"), "a") | {
+    "occurred_at": 0,
+    "observed_at": 0,
+    "value": 0.0,
+}
 
 
 def warm_up() -> None:
@@ -16,6 +27,10 @@ def warm_up() -> None:
     ids = pl.Series(["a", "b"])
     Seen().repeats(ids, np.array([1, 2], np.int64))
     partitions_of(ids, 4)
+    kind = KINDS["iot"]
+    chunk = decode_chunk(kind, [encode(kind.schema, _EVENT)])
+    check(kind, chunk.frame, 0)
+    unpacked(b"", [], 0)
     warm_up_models()
     warm_up_rules()
     calm_collector()

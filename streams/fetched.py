@@ -190,7 +190,7 @@ def unpack(fetch: Any) -> Fetched:
             )
             filled += len(plain)
         fetch.next_fetch_offset = max(fetch.next_fetch_offset, last + 1)
-    return _fetched(fetch, parts, rows, position)
+    return unpacked(b"".join(parts), rows, position)
 
 
 def _counts(fetch: Any, head: tuple[int, ...], body: memoryview) -> bool:
@@ -214,13 +214,14 @@ def _aborts(body: memoryview) -> bool:
     return bool(ControlRecord.parse(bytes(body[out[2, 0] : out[3, 0]])) == ABORT_MARKER)
 
 
-def _fetched(fetch: Any, parts: list[bytes], rows: list[tuple[int, int, int, int, int, int]], position: int) -> Fetched:
-    data = np.frombuffer(b"".join([*parts, bytes(PAD)]), np.uint8)
+def unpacked(body: bytes, rows: list[tuple[int, int, int, int, int, int]], position: int) -> Fetched:
+    """The records of decompressed batches that lie in `body` as `rows` say (see `_records`). Raises CorruptRecordException."""
+    data = np.frombuffer(body + bytes(PAD), np.uint8)
     batches = np.array(rows, np.int64).reshape(-1, 6)
     out = np.empty((6, int(batches[:, 2].sum())), np.int64)
     n = _records(data, batches, position, out)
     if n < 0:
-        raise CorruptRecordException(f"broken batch at offset {rows[-1 - n][3]} of {fetch._tp}")
+        raise CorruptRecordException(f"broken batch at offset {rows[-1 - n][3]}")
     return Fetched(out[0, :n], out[1, :n], Spans(data, out[2, :n], out[3, :n]), Spans(data, out[4, :n], out[5, :n]))
 
 
