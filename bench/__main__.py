@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from bench.curves import tables
 from bench.latency import measure
 from bench.report import page, report
 from bench.workloads import Stand, Workload, broker, compare
@@ -38,7 +39,7 @@ def main(events: int = 1_000_000, rounds: int = 3) -> None:
             sys.stdout.write(f"{found[-1]}\n")
             sys.stdout.flush()
         waits = measure(Stand(running.settings, 0))
-    PAGE.write_text(page(found, waits), "utf-8")
+    PAGE.write_text(page(found, waits, tables()), "utf-8")
 
 
 if __name__ == "__main__":

@@ -76,15 +76,15 @@ def _cpu(results: Iterable[Result]) -> float:
     return round(statistics.median(r.cpu_seconds / r.events * 1e6 for r in results), 2)
 
 
-def page(found: Sequence[Mapping[str, Any]], waits: Mapping[str, float]) -> str:
-    """docs/benchmarks.md."""
+def page(found: Sequence[Mapping[str, Any]], waits: Mapping[str, float], costs: str) -> str:
+    """docs/benchmarks.md; `costs`: tables of `bench.curves`."""
     head = _HEAD.format(
         today=dt.datetime.now(dt.UTC).date(), cores=psutil.cpu_count(), memory=psutil.virtual_memory().total / 2**30,
         system=platform.system(), python=platform.python_version(),
     )  # fmt: skip
     tail = _TAIL.format(rate=waits["events_per_second"], p50=waits["p50"], p99=waits["p99"])
     chart = "\n".join(["", "```", *_chart(found), "```", ""])
-    return head + "\n".join(map(_row, found)) + "\n" + chart + tail
+    return head + "\n".join(map(_row, found)) + "\n" + chart + tail + "\n" + costs
 
 
 def _row(one: Mapping[str, Any]) -> str:

@@ -44,6 +44,12 @@ TASK_FAILURES = Counter(
 )
 KAFKA_WAITS = Counter("fengsui_kafka_waits", "Waits for Kafka with backoff, by stage", ["stage"])
 LOST_LOG_LINES = Counter("fengsui_lost_log_lines", "Log lines that could not be written: stderr's disk is full or gone")
+LOG_BREAKS = Counter(
+    "fengsui_log_breaks",
+    "Partitions found to begin behind where their task stands (`expired`: records were deleted unread) or to hold again what is "
+    "done (`restarted`: the topic was made anew; nothing of it is judged), by topic",
+    ["topic", "what"],
+)
 REBALANCES = Counter("fengsui_rebalances", "Assignments of partitions to this worker")
 CLUE_LATENCY = Histogram(
     "fengsui_clue_latency_seconds", "From arrival of the event (log time) to the commit of its clue", buckets=_SECONDS

@@ -10,14 +10,18 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+import structlog
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams import fetched
+from streams import fetched, metrics
 from streams.chunk import Chunk
 from streams.fetched import Fetched
 
 _FETCH_SECONDS: Final = 1.0
+_LONG_GAP: Final = 100  # offsets without a record for readers after which it is worth asking where the log begins
+
+log = structlog.get_logger()
 
 
 class Owner(Protocol):
@@ -60,6 +64,7 @@ class Consumer(driver.Consumer):
         self._chain: dict[TP, int] = {}
         self._wanted: dict[TP, int] = {}
         self._seeks = 0
+        self._broken: set[TP] = set()
         self._resumed = asyncio.Event()
 
     def _new_consumer_thread(self) -> ReadCommittedThread:
@@ -95,6 +100,7 @@ class Consumer(driver.Consumer):
         positions = await self.owner.positions(tps)
         self._wanted.clear()
         self._chain = dict(positions)
+        self._broken &= positions.keys()
         await self.seek_wait(positions)
         return positions
 
@@ -119,10 +125,25 @@ class Consumer(driver.Consumer):
         if seeks != self._seeks:  # a seek overtook this fetch: its records are stale, read them again
             self._wanted.update({tp: self._chain[tp] for tp in records if tp in self._chain})
             return
-        for tp, rows in records.items():
-            if tp in self._chain:
-                for first in range(0, len(rows), self.owner.chunk_rows):
-                    self.owner.offer(self._chunk(tp, rows.cut(first, first + self.owner.chunk_rows)))
+        jumps = {tp: (self._chain[tp], int(rows.offsets[0])) for tp, rows in records.items() if tp in self._chain}
+        for tp in jumps:
+            rows = records[tp]
+            for first in range(0, len(rows), self.owner.chunk_rows):
+                self.owner.offer(self._chunk(tp, rows.cut(first, first + self.owner.chunk_rows)))
+        for tp, (stood, first) in jumps.items():
+            await self._look_for_break(tp, stood, first)
+
+    async def _look_for_break(self, tp: TP, stood: int, first: int) -> None:
+        """Say so, once, where a log is not the one that its task stands in. aiokafka begins at the start of what is left, in
+        silence (as Faust does: issue 318). A gap is mostly transaction markers, so Kafka is asked only at long ones."""
+        what = "restarted" if first < stood else ""
+        if first - stood > _LONG_GAP and (await self.earliest_offsets(tp)).get(tp, 0) > stood:
+            what = "expired"
+        if what and tp not in self._broken:
+            self._broken.add(tp)
+            topic = tp.topic.removeprefix(self.prefix)
+            metrics.LOG_BREAKS.labels(topic, what).inc()
+            log.error("log.break", topic=topic, partition=tp.partition, what=what, stood=stood, first=first)
 
     def _chunk(self, tp: TP, rows: Fetched) -> Chunk:
         prev, end = self._chain[tp], int(rows.offsets[-1]) + 1

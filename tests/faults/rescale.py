@@ -1,0 +1,163 @@
+"""How long clues have to wait while workers come, go and die: `python -m tests.faults.rescale [ROWS]`.
+
+The log holds ROWS readings that the windows of a rule keep; then hot readings come at a steady rate, each of them a clue, and a
+reader of committed clues notes how late each is. Stop-the-world is the longest wait; a dead worker's transaction would show too.
+"""
+
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import Consumer, TopicPartition
+
+from bench.events import produce
+from fengsui.crew import Crew
+from fengsui.embedded import services
+from fengsui.settings import Settings
+from tests.acceptance.house import House, now_ms, open_house, reading
+from topics.wire import decode
+
+RATE: Final = 10  # hot readings a second; a rule may raise 500 clues an hour in a partition
+HOT_AND_KEPT: Final = """
+id: kept
+title: 一日读数与高温
+sector: food-drug
+status: live
+on: iot
+features:
+  n_1d:   {agg: count, within: 1d}
+  avg_1d: {agg: avg, of: value, within: 1d}
+when: "value > 50 AND n_1d >= 1 AND avg_1d > -1000"
+severity: orange
+episode: {by: event_id, quiet: 1s}
+department: market-supervision
+explain: "{value:.1f} {n_1d}"
+basis: test
+source: test
+runbook: 无
+false_positives: [无]
+tests:
+  - name: hot
+    events: [{at: 0m, device_id: d1, metric: cold_store_temp, value: 60.0}]
+    expect: [{at: 0m, severity: orange}]
+  - name: cold
+    events: [{at: 0m, device_id: d1, metric: cold_store_temp, value: 1.0}]
+    expect: []
+"""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Hot readings in, their clues out: (produced at, seconds until a committed reader had it)."""
+
+    house: House
+    waits: list[tuple[float, float]] = field(default_factory=list)
+    sent: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def longest(self, since: float) -> float:
+        """The longest wait of what was produced since then, all of it read."""
+        return max((wait for at, wait in self.waits if at >= since), default=0.0)
+
+    def feed(self) -> None:
+        """A steady stream of hot readings until told to stop."""
+        while not self._stop.wait(0.1):
+            now = now_ms()
+            self.house.send(
+                [
+                    reading(self.sent + i, 60.0, event_id=f"hot{self.sent + i}", occurred_at=now, observed_at=now)
+                    for i in range(RATE // 10)
+                ]
+            )
+            self.sent += RATE // 10
+
+    def read(self) -> None:
+        """Committed clues as they come, until each hot reading has had its own."""
+        settings = self.house.settings
+        consumer = Consumer(settings.kafka_client() | {"group.id": "watch", "isolation.level": "read_committed"})
+        topic = settings.topic_prefix + "clues"
+        consumer.assign([TopicPartition(topic, p, 0) for p in range(settings.partitions)])
+        while not self._stop.is_set() or len(self.waits) < self.sent:
+            for message in consumer.consume(1000, 0.05):
+                if message.error() is None:
+                    at = int(decode(message.value() or b"")[1]["occurred_at"]) / 1000
+                    self.waits.append((at, time.time() - at))
+        consumer.close()
+
+    def stop(self) -> None:
+        """No more hot readings."""
+        self._stop.set()
+
+
+@contextmanager
+def watching(settings: Settings, rows: int, workers: int) -> Iterator[Watch]:
+    """Workers whose windows hold `rows` readings, under load and watched."""
+    with open_house(settings, [HOT_AND_KEPT], workers) as house:
+        produce(settings.kafka_client(), settings.topic_prefix + "events.iot", rows)
+        house.settle(300)
+        watch = Watch(house)
+        threads = [threading.Thread(target=watch.feed), threading.Thread(target=watch.read)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield watch
+        finally:
+            watch.stop()
+            for thread in threads:
+                thread.join(60)
+
+
+def come_and_go(watch: Watch, settings: Settings) -> dict[str, float]:
+    """Seconds that the slowest clue took while a worker was added, and while it was taken away."""
+    late = settings.model_copy(update={"data_dir": settings.data_dir / "late"})
+    late.data_dir.mkdir(parents=True, exist_ok=True)
+    began = time.time()
+    with Crew(late, 1) as extra:
+        extra.wait_ready()
+        watch.house.crew.wait_ready()
+        _calm(watch)
+        added = watch.longest(began)
+        began = time.time()
+    watch.house.crew.wait_ready()
+    _calm(watch)
+    return {"added": added, "removed": watch.longest(began)}
+
+
+def die(watch: Watch, kill: Any) -> float:
+    """Seconds that the slowest clue took when a worker was killed."""
+    began = time.time()
+    kill(watch.house)
+    watch.house.crew.wait_ready()
+    _calm(watch)
+    return watch.longest(began)
+
+
+def _calm(watch: Watch) -> None:
+    """Until what was sent by now has been read, and clues come promptly again."""
+    sent, until = watch.sent, time.monotonic() + 60
+    while len(watch.waits) < sent + RATE or watch.waits[-1][1] > 1.0:
+        if time.monotonic() > until:
+            raise AssertionError(f"{len(watch.waits)} of {watch.sent} clues after a minute")
+        time.sleep(0.05)
+
+
+def main() -> None:
+    """With a million rows, or as many as are asked for."""
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    with tempfile.TemporaryDirectory() as scratch, services(Settings(data_dir=Path(scratch))) as running:
+        settings = running.settings.model_copy(
+            update={"topic_prefix": f"r{uuid.uuid4().hex[:6]}.", "archive_dir": Path(scratch) / "archive"}
+        )
+        with watching(settings, rows, 1) as watch:
+            print({"rows": rows} | come_and_go(watch, settings), flush=True)
+
+
+if __name__ == "__main__":
+    main()
