@@ -1,7 +1,12 @@
-"""The numba part of the window store: per-key slabs of (time, value) rows, sorted by time, in one flat arena.
+"""The numba part of the window store: per-key rings of (time, value) rows, sorted by time, in one flat arena.
 
-A slab is a power of two of rows; freed slabs wait in a list for their size. `heads[code]` is a key's slab and clock. Growing is
-Python's: a function that lacks room stops before the row it cannot take and says so, and is called again from there.
+A ring is a power of two of rows; freed rings wait in a list for their size. `heads[code]` is a key's ring and clock. Rows have
+ordinals: the oldest live one is FIRST, NEXT is to come; row `o` lies at `base + o % size`. Growing is Python's: a function that
+lacks room stops before the row it cannot take and says so, and is called again from there.
+
+Dense keys: aligned runs of 64 and of 4,096 ordinals have aggregates (sum, what rounding lost, least, greatest), made when first
+asked for and forgotten when a row among them changes. An answer costs two searches and at most some hundred steps, whatever the
+window holds. Runs are aligned by ordinal, not by place, so that sums are added up alike after any restart.
 """
 
 from typing import Final
@@ -11,7 +16,7 @@ import numpy as np
 
 from rules.arrays import Bools, Floats, Ints
 
-BASE, ORDER, LOW, HIGH, NEWEST, SEEN = range(6)  # columns of `heads`; live rows are [LOW, HIGH)
+BASE, ORDER, FIRST, NEXT, NEWEST, SEEN = range(6)  # columns of `heads`; live rows are [FIRST, NEXT)
 COUNT, SUM, MIN, MAX, DISTINCT, LAST, RATE = range(7)  # columns of an answer
 STATS: Final = 7
 TOP, STAMP, LIVE, AGAIN = range(4)  # slots of `counters`
@@ -19,102 +24,151 @@ SMALLEST: Final = 4
 ORDERS: Final = 40
 NEVER: Final = -(2**62)
 ALWAYS: Final = 2**62
+RUN: Final = 6  # binary digits of the ordinals in a run
+LONG_RUN: Final = 12
 _HOUR: Final = 3_600_000.0
+_NEAR: Final = 128  # rows of a window that are looked at one by one before there is a search
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _take(order: int, times: Ints, free: Ints, counters: Ints) -> int:
-    """A slab of that size, or -1 when the arena is full."""
-    base = free[order]
-    if base >= 0:
-        free[order] = times[base]
-        return int(base)
+    """A ring of that size, or -1 when the arena is full. It begins at a multiple of its size (of a long run, if it is larger);
+    what is left before it are smaller rings, and a larger free one is halved."""
+    for wider in range(order, max(order, LONG_RUN - 2) + 1):
+        base = free[wider]
+        if base >= 0:
+            free[wider] = times[base]
+            for half in range(wider - 1, order - 1, -1):
+                _give(base + (SMALLEST << half), half, times, free)
+            return int(base)
     size = SMALLEST << order
-    if counters[TOP] + size > times.size:
+    aligned = min(size, 1 << LONG_RUN)
+    top = -(-counters[TOP] // aligned) * aligned
+    if top + size > times.size:
         return -1
+    while counters[TOP] < top:
+        step = 0
+        while counters[TOP] % (SMALLEST << (step + 1)) == 0 and counters[TOP] + (SMALLEST << (step + 1)) <= top:
+            step += 1
+        _give(counters[TOP], step, times, free)
+        counters[TOP] += SMALLEST << step
     counters[TOP] += size
     return int(counters[TOP] - size)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _give(base: int, order: int, times: Ints, free: Ints) -> None:
     times[base] = free[order]
     free[order] = base
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def forget(code: int, heads: Ints, times: Ints, values: Floats, refs: Ints, free: Ints, counters: Ints) -> None:
     """The key holds nothing any more."""
-    if heads[code, ORDER] >= 0:
-        for p in range(heads[code, LOW], heads[code, HIGH]):
-            if refs.size:
-                refs[int(values[p])] -= 1
-        counters[LIVE] -= heads[code, HIGH] - heads[code, LOW]
-        _give(heads[code, BASE], heads[code, ORDER], times, free)
+    order = heads[code, ORDER]
+    if order >= 0:
+        base, mask = heads[code, BASE], (SMALLEST << order) - 1
+        if refs.size:
+            for o in range(heads[code, FIRST], heads[code, NEXT]):
+                refs[int(values[base + (o & mask)])] -= 1
+        counters[LIVE] -= heads[code, NEXT] - heads[code, FIRST]
+        _give(base, order, times, free)
     heads[code, ORDER] = -1
-    heads[code, LOW] = heads[code, HIGH] = 0
+    heads[code, FIRST] = heads[code, NEXT] = 0
     heads[code, NEWEST] = NEVER
 
 
-@numba.njit(cache=True)
-def _room(code: int, heads: Ints, times: Ints, values: Floats, free: Ints, counters: Ints) -> bool:
-    """Make room for one row at the end of the key's slab: by moving its rows down, or into a slab of twice the size."""
+@numba.njit(cache=True, nogil=True)
+def _room(code: int, heads: Ints, times: Ints, values: Floats, made: Bools, free: Ints, counters: Ints) -> bool:
+    """Make room for one row in the key's ring: into a ring of twice the size when it is full."""
     order = heads[code, ORDER]
     if order < 0:
         base = _take(0, times, free, counters)
         if base < 0:
             return False
-        heads[code, BASE] = heads[code, LOW] = heads[code, HIGH] = base
+        heads[code, BASE] = base
+        heads[code, FIRST] = heads[code, NEXT] = 0
         heads[code, ORDER] = 0
         return True
-    base, low, high = heads[code, BASE], heads[code, LOW], heads[code, HIGH]
-    size = SMALLEST << order
-    if high < base + size:
+    first, last, size = heads[code, FIRST], heads[code, NEXT], SMALLEST << order
+    if last - first < size:
         return True
-    to = base
-    if (low - base) * 4 < size:
-        to = _take(order + 1, times, free, counters)
-        if to < 0:
-            return False
-    for p in range(high - low):
-        times[to + p] = times[low + p]
-        values[to + p] = values[low + p]
-    if to != base:
-        _give(base, order, times, free)
-        heads[code, ORDER] = order + 1
-    heads[code, BASE] = heads[code, LOW] = to
-    heads[code, HIGH] = to + high - low
+    to = _take(order + 1, times, free, counters)
+    if to < 0:
+        return False
+    base, mask, wide = heads[code, BASE], size - 1, 2 * size - 1
+    for o in range(first, last):
+        times[to + (o & wide)] = times[base + (o & mask)]
+        values[to + (o & wide)] = values[base + (o & mask)]
+    _changed(to, wide, first, last, made)
+    _give(base, order, times, free)
+    heads[code, ORDER] = order + 1
+    heads[code, BASE] = to
     return True
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
+def _changed(base: int, mask: int, first: int, last: int, made: Bools) -> None:
+    """Rows of these ordinals are others now: aggregates of their runs must be made again. A small ring has none."""
+    o = first if (mask + 1) >> RUN else last
+    while o < last:
+        p = base + (o & mask)
+        made[p >> RUN] = False
+        made[_long(p, made)] = False
+        o = ((o >> RUN) + 1) << RUN
+
+
+@numba.njit(cache=True, nogil=True)
+def _long(p: int, made: Bools) -> int:
+    """The place, behind those of all runs, of the long run of a row's place."""
+    runs = made.size * 64 // 65
+    return int(runs + (p >> LONG_RUN))
+
+
+@numba.njit(cache=True, nogil=True)
+def _after(base: int, mask: int, first: int, last: int, ts: int, times: Ints) -> int:
+    """The first ordinal whose time is later than `ts`."""
+    while first < last:
+        middle = (first + last) >> 1
+        if times[base + (middle & mask)] > ts:
+            last = middle
+        else:
+            first = middle + 1
+    return first
+
+
+@numba.njit(cache=True, nogil=True)
 def _insert(
-    code: int, ts: int, value: float, horizon: int, heads: Ints, times: Ints, values: Floats, refs: Ints
-) -> int:
+    code: int, ts: int, value: float, horizon: int,
+    heads: Ints, times: Ints, values: Floats, made: Bools, refs: Ints,
+) -> int:  # fmt: skip
     """Put a row behind all rows of its time or earlier (room is there); drop what is beyond the horizon. Returns the growth."""
-    p = heads[code, HIGH]
-    low = heads[code, LOW]
-    while p > low and times[p - 1] > ts:
-        times[p] = times[p - 1]
-        values[p] = values[p - 1]
-        p -= 1
-    times[p] = ts
-    values[p] = value
-    heads[code, HIGH] += 1
+    base, mask = heads[code, BASE], (SMALLEST << heads[code, ORDER]) - 1
+    first, last = heads[code, FIRST], heads[code, NEXT]
+    place = last
+    if last > first and times[base + ((last - 1) & mask)] > ts:
+        place = _after(base, mask, first, last, ts, times)
+        for o in range(last, place, -1):
+            times[base + (o & mask)] = times[base + ((o - 1) & mask)]
+            values[base + (o & mask)] = values[base + ((o - 1) & mask)]
+    times[base + (place & mask)] = ts
+    values[base + (place & mask)] = value
+    _changed(base, mask, place, last + 1, made)
+    heads[code, NEXT] = last + 1
     if refs.size:
         refs[int(value)] += 1
     heads[code, NEWEST] = max(heads[code, NEWEST], ts)
     oldest = heads[code, NEWEST] - horizon
-    start = low
-    while times[low] <= oldest:
+    start = first
+    while times[base + (first & mask)] <= oldest:
         if refs.size:
-            refs[int(values[low])] -= 1
-        low += 1
-    heads[code, LOW] = low
-    return int(1 - (low - start))
+            refs[int(values[base + (first & mask)])] -= 1
+        first += 1
+    heads[code, FIRST] = first
+    return int(1 - (first - start))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _new(bits: int, stamp: int, seen: Ints) -> bool:
     """Whether the value has not been met since `stamp` was drawn; remembers it."""
     mask = np.uint64(seen.shape[0] - 1)
@@ -128,55 +182,132 @@ def _new(bits: int, stamp: int, seen: Ints) -> bool:
     return True
 
 
-@numba.njit(cache=True)
-def _walk(
-    low: int, high: int, at: int, withins: Ints, distinct: bool, stamp: int, seen: Ints,
-    times: Ints, values: Floats, bits: Ints, out: Floats,
+@numba.njit(cache=True, nogil=True)
+def _add(sums: Floats, total: float, lost: float, least: float, most: float) -> None:
+    """Rows, or runs of them, into (total, lost, least, most): the sum by Neumaier."""
+    t = sums[0] + total
+    sums[1] += (sums[0] - t) + total if abs(sums[0]) >= abs(total) else (total - t) + sums[0]
+    sums[1] += lost
+    sums[0] = t
+    sums[2] = min(sums[2], least)
+    sums[3] = max(sums[3], most)
+
+
+@numba.njit(cache=True, nogil=True)
+def _clear(sums: Floats) -> None:
+    sums[0] = sums[1] = 0.0
+    sums[2] = np.inf
+    sums[3] = -np.inf
+
+
+@numba.njit(cache=True, nogil=True)
+def _run(p: int, values: Floats, runs: Floats, made: Bools) -> int:
+    """The aggregate of the run of 64 rows that begins at place `p`; where it is."""
+    r = p >> RUN
+    if not made[r]:
+        _clear(runs[r])
+        for q in range(p + (1 << RUN) - 1, p - 1, -1):
+            _add(runs[r], values[q], 0.0, values[q], values[q])
+        made[r] = True
+    return r
+
+
+@numba.njit(cache=True, nogil=True)
+def _long_run(p: int, values: Floats, runs: Floats, made: Bools) -> int:
+    """The same of 4,096 rows."""
+    r = _long(p, made)
+    if not made[r]:
+        _clear(runs[r])
+        for q in range(p + (1 << LONG_RUN) - (1 << RUN), p - 1, -(1 << RUN)):
+            one = runs[_run(q, values, runs, made)]
+            _add(runs[r], one[0], one[1], one[2], one[3])
+        made[r] = True
+    return r
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum(base: int, mask: int, first: int, last: int, values: Floats, runs: Floats, made: Bools, sums: Floats) -> None:
+    """Add the rows of these ordinals, the newest first; whole aligned runs by their aggregates."""
+    o = last
+    while o > first:
+        if o & ((1 << LONG_RUN) - 1) == 0 and o - (1 << LONG_RUN) >= first:
+            o -= 1 << LONG_RUN
+            one = runs[_long_run(base + (o & mask), values, runs, made)]
+            _add(sums, one[0], one[1], one[2], one[3])
+        elif o & ((1 << RUN) - 1) == 0 and o - (1 << RUN) >= first:
+            o -= 1 << RUN
+            one = runs[_run(base + (o & mask), values, runs, made)]
+            _add(sums, one[0], one[1], one[2], one[3])
+        else:
+            o -= 1
+            v = values[base + (o & mask)]
+            _add(sums, v, 0.0, v, v)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _answer(
+    code: int, at: int, withins: Ints, distinct: bool, stamp: int, seen: Ints, heads: Ints,
+    times: Ints, values: Floats, bits: Ints, runs: Floats, made: Bools, sums: Floats, out: Floats,
 ) -> None:  # fmt: skip
-    """Statistics of (at - within, at] for each window, shortest first: one walk back, nothing subtracted (sums by Neumaier)."""
-    p = high - 1
-    while p >= low and times[p] > at:
-        p -= 1
-    last = p
-    total, lost, least, most, different = 0.0, 0.0, np.inf, -np.inf, 0
+    """Statistics of (at - within, at] for each window, shortest first: each row or run added once, nothing subtracted. A code
+    below 0 is a key without rows."""
+    base, mask, first, end = 0, 0, 0, 0
+    if code >= 0 and heads[code, ORDER] >= 0:
+        base, mask = heads[code, BASE], (SMALLEST << heads[code, ORDER]) - 1
+        first, end = heads[code, FIRST], heads[code, NEXT]
+        if end > first and times[base + ((end - 1) & mask)] > at:
+            end = _after(base, mask, first, end, at, times)
+    o, different = end, 0
+    total, lost, least, most = 0.0, 0.0, np.inf, -np.inf
     for w in range(withins.size):
-        oldest = at - withins[w]
-        while p >= low and times[p] > oldest:
-            v = values[p]
+        oldest, newer = at - withins[w], o
+        near = max(first, o - _NEAR)
+        while o > near and times[base + ((o - 1) & mask)] > oldest:  # most keys have few rows: no search, no calls
+            o -= 1
+            v = values[base + (o & mask)]
             t = total + v
             lost += (total - t) + v if abs(total) >= abs(v) else (v - t) + total
             total = t
             least = min(least, v)
             most = max(most, v)
-            if distinct and _new(bits[p], stamp, seen):
-                different += 1
-            p -= 1
-        out[w, COUNT] = last - p
+        if o > first and o == near and times[base + ((o - 1) & mask)] > oldest:
+            start = _after(base, mask, first, o, oldest, times)
+            sums[0], sums[1], sums[2], sums[3] = total, lost, least, most
+            _sum(base, mask, start, o, values, runs, made, sums)
+            total, lost, least, most = sums[0], sums[1], sums[2], sums[3]
+            o = start
+        if distinct:
+            for i in range(o, newer):
+                if _new(bits[base + (i & mask)], stamp, seen):
+                    different += 1
+        out[w, COUNT] = end - o
         out[w, DISTINCT] = different
         out[w, SUM:DISTINCT] = np.nan
         out[w, LAST:] = np.nan
-        if last > p:
+        if end > o:
             out[w, SUM] = total + lost if np.isfinite(lost) else total
             out[w, MIN] = least
             out[w, MAX] = most
-            out[w, LAST] = values[last]
-            if times[last] > times[p + 1]:
-                out[w, RATE] = (values[last] - values[p + 1]) / ((times[last] - times[p + 1]) / _HOUR)
+            q, p = base + ((end - 1) & mask), base + (o & mask)
+            out[w, LAST] = values[q]
+            if times[q] > times[p]:
+                out[w, RATE] = (values[q] - values[p]) / ((times[q] - times[p]) / _HOUR)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def update(
     first: int, codes: Ints, ts: Ints, clock: Ints, prompt: Bools, value: Floats, insert: Bools, ask: Bools,
     withins: Ints, horizon: int, idle: int, distinct: bool,
-    heads: Ints, times: Ints, values: Floats, bits: Ints, refs: Ints, free: Ints, counters: Ints, seen: Ints,
-    own: Floats, again: Floats, again_row: Ints, again_at: Ints, refused: Bools,
+    heads: Ints, times: Ints, values: Floats, bits: Ints, runs: Floats, made: Bools, refs: Ints, free: Ints,
+    counters: Ints, seen: Ints, own: Floats, again: Floats, again_row: Ints, again_at: Ints, refused: Bools,
 ) -> int:  # fmt: skip
     """Take rows from `first` on in arrival order; returns n, or the row for which an array must grow first."""
+    sums = np.empty(4)
     for i in range(first, codes.size):
         code = codes[i]
         if code < 0:
             if ask[i]:
-                _walk(0, 0, ts[i], withins, False, 0, seen, times, values, bits, own[i])
+                _answer(-1, ts[i], withins, False, 0, seen, heads, times, values, bits, runs, made, sums, own[i])
             continue
         if heads[code, SEEN] < clock[i] - idle:
             forget(code, heads, times, values, refs, free, counters)
@@ -185,42 +316,68 @@ def update(
         if late and (not prompt[i] or ts[i] <= newest - horizon):
             refused[i] = True
             continue
-        if distinct and (heads[code, HIGH] - heads[code, LOW] + 1) * 2 > seen.shape[0]:
+        if distinct and (heads[code, NEXT] - heads[code, FIRST] + 1) * 2 > seen.shape[0]:
             return i
         if insert[i]:
-            if not _room(code, heads, times, values, free, counters):
+            if not _room(code, heads, times, values, made, free, counters):
                 return i
-            counters[LIVE] += _insert(code, ts[i], value[i], horizon, heads, times, values, refs)
+            counters[LIVE] += _insert(code, ts[i], value[i], horizon, heads, times, values, made, refs)
             heads[code, SEEN] = clock[i]
         if ask[i]:
-            low, high = heads[code, LOW], heads[code, HIGH]
             counters[STAMP] += 1
-            _walk(low, high, ts[i], withins, distinct, counters[STAMP], seen, times, values, bits, own[i])
+            stamp = counters[STAMP]
+            _answer(code, ts[i], withins, distinct, stamp, seen, heads, times, values, bits, runs, made, sums, own[i])
             if late and insert[i]:
                 k = counters[AGAIN]
                 again_row[k] = i
                 again_at[k] = newest
                 counters[STAMP] += 1
-                _walk(low, high, newest, withins, distinct, counters[STAMP], seen, times, values, bits, again[k])
+                stamp = counters[STAMP]
+                _answer(
+                    code, newest, withins, distinct, stamp, seen, heads, times, values, bits, runs, made, sums, again[k]
+                )
                 counters[AGAIN] += 1
     return codes.size
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def forget_all(codes: Ints, heads: Ints, times: Ints, values: Floats, refs: Ints, free: Ints, counters: Ints) -> None:
     """Empty the keys of these codes."""
     for code in codes:
         forget(code, heads, times, values, refs, free, counters)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
+def lay_out(
+    done: int, codes: Ints, counts: Ints, firsts: Ints, heads: Ints, times: Ints, free: Ints, counters: Ints
+) -> int:
+    """Give empty keys, from the place `done` on, rings for so many rows of ordinals from `firsts` on; returns n, or the place for
+    which the arena must grow first."""
+    for i in range(done, codes.size):
+        code, order = codes[i], 0
+        while SMALLEST << order < counts[i]:
+            order += 1
+        base = _take(order, times, free, counters)
+        if base < 0:
+            return i
+        heads[code, BASE] = base
+        heads[code, ORDER] = order
+        heads[code, FIRST] = firsts[i]
+        heads[code, NEXT] = firsts[i] + counts[i]
+        counters[LIVE] += counts[i]
+    return codes.size
+
+
+@numba.njit(cache=True, nogil=True)
 def copy_rows(
     codes: Ints, heads: Ints, times: Ints, values: Floats, flat_times: Ints, flat_values: Floats, pack: bool
 ) -> None:
     """Rows of the keys of these codes, one key after another: out of the arena (`pack`), or back into it."""
     at = 0
     for code in codes:
-        for p in range(heads[code, LOW], heads[code, HIGH]):
+        base, mask = heads[code, BASE], (SMALLEST << heads[code, ORDER]) - 1
+        for o in range(heads[code, FIRST], heads[code, NEXT]):
+            p = base + (o & mask)
             if pack:
                 flat_times[at] = times[p]
                 flat_values[at] = values[p]

@@ -1,6 +1,7 @@
 """Laws of the window store: equal to a plain reference on any stream, however batches are split, across any restart."""
 
 import math
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -222,3 +223,77 @@ def test_texts_nobody_holds_are_freed() -> None:
         ]
         answers(store, rows, text=True)
     assert store.texts_held < 12_000
+
+
+def _dense(seed: int, rows: int) -> tuple[Any, Any]:
+    """Times and values of one key: ten readings a second, one in twenty up to a minute late, values of very different size."""
+    rng = np.random.default_rng(seed)
+    late = np.where(rng.random(rows) < 0.05, rng.integers(0, MINUTE, rows), 0)
+    values = rng.normal(0.0, 1.0, rows) * 10.0 ** rng.integers(-9, 17, rows)
+    return 1_700_000_000_000 + np.arange(rows) * 100 - late, values
+
+
+def _told(store: WindowStore, ts: Any, values: Any, others: int) -> Any:
+    """Answers about the dense key's rows; `others` other keys get one row each before them, to move things in memory."""
+    n, clock = ts.size + others, np.full(ts.size + others, int(ts.max()))
+    keys = pl.Series([f"o{i}" for i in range(others)] + ["dense"] * ts.size)
+    yes = np.ones(n, np.bool_)
+    at = np.concatenate([np.full(others, ts[0]), ts])
+    found = store.update(Batch(keys, at, clock, yes, pl.Series(np.concatenate([np.zeros(others), values])), yes, yes))
+    return found.own[others:]
+
+
+def test_a_dense_key_is_told_alike_after_any_restart() -> None:
+    """To the last bit, though its ring lies elsewhere and the aggregates of its runs are made again; and it is right."""
+    ts, values = _dense(3, 24_000)
+    rng = np.random.default_rng(4)
+    steady, restarted = (WindowStore(WITHINS, LATENESS) for _ in range(2))
+    own = []
+    for first in range(0, ts.size, 1_000):
+        rows = slice(first, first + 1_000)
+        own.append(_told(steady, ts[rows], values[rows], 3))
+        if rng.random() < 0.5:
+            state = restarted.snapshot()
+            restarted = WindowStore(WITHINS, LATENESS)
+            restarted.restore(state)
+        again = _told(restarted, ts[rows], values[rows], int(rng.integers(0, 90)))
+        assert np.array_equal(own[-1], again, equal_nan=True)
+    told = np.concatenate(own)
+    for i in range(0, ts.size, 331):
+        for w, within in enumerate(WITHINS):
+            held = (ts[: i + 1] > ts[i] - within) & (ts[: i + 1] <= ts[i])
+            mine = values[: i + 1][held]
+            assert told[i, w, kernel.COUNT] == mine.size
+            assert told[i, w, kernel.MIN] == mine.min()
+            assert told[i, w, kernel.MAX] == mine.max()
+            assert math.isclose(told[i, w, kernel.SUM], math.fsum(mine), rel_tol=1e-12, abs_tol=1e-6)
+
+
+def test_a_dense_key_costs_little_more_than_a_sparse_one() -> None:
+    """A hundred times the rows in the window: not a hundred times the time. Both in one run, the best of three."""
+
+    def seconds(rows: int) -> float:
+        ts, values = _dense(5, rows + 6_000)
+        store = WindowStore([10 * 60 * MINUTE], 0)
+        _told(store, ts[:rows], values[:rows], 0)
+        best = math.inf
+        for first in range(rows, rows + 6_000, 2_000):
+            began = time.perf_counter()
+            _told(store, ts[first : first + 2_000], values[first : first + 2_000], 0)
+            best = min(best, time.perf_counter() - began)
+        return best
+
+    seconds(100)
+    assert seconds(200_000) < 8 * seconds(2_000)
+
+
+def test_memory_is_bounded_by_what_windows_hold() -> None:
+    """Ten times the readings through the same windows: the arena does not grow any more once windows are full."""
+    store = WindowStore([MINUTE], 0)
+    sizes = []
+    for minute in range(30):
+        ts, values = _dense(minute, 6_000)
+        ts = ts - ts[0] + 1_700_000_000_000 + minute * 10 * MINUTE
+        _told(store, np.sort(ts), values, 200)
+        sizes.append(store._times.size)
+    assert sizes[-1] == sizes[5]
