@@ -35,6 +35,7 @@ features:
   max_1h: {{agg: max, of: value, within: 1h}}
 when: "n_1h >= 20 AND avg_1h > {limit} AND max_1h > {limit}"
 severity: orange
+episode: {{quiet: 1h}}
 department: market-supervision
 explain: "{{subject_name}} {{avg_1h:.1f}}"
 basis: benchmark

@@ -19,6 +19,7 @@ from bench.contender import Result, result_of, together
 from bench.events import PARTITIONS, produce, thresholds
 from bench.peers import kafka_streams, others
 from connectors.admin import ensure_topics
+from fengsui.crew import MEMORY
 from fengsui.publishing import publish
 from fengsui.settings import Settings
 from rules import Rule, parse_rule
@@ -199,7 +200,7 @@ class Crew:
         self._workers = []
         for _ in range(workers):
             worker = subprocess.Popen(
-                argv, env=dict(environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+                argv, env=MEMORY | dict(environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
                 stderr=None if os.environ.get("BENCH_VERBOSE") else subprocess.DEVNULL,
             )  # fmt: skip
             stack.callback(worker.kill)

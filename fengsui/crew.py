@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ from fengsui.settings import Settings
 
 log = structlog.get_logger()
 READY_SECONDS: Final = 120.0
+# glibc gives each thread an arena of its own, and what one has freed no other can use: of 750 MB a worker needs 690.
+MEMORY: Final = {"MALLOC_ARENA_MAX": "2"}
 _POLL_SECONDS: Final = 0.1
 _SHORTEST_SECONDS: Final = 0.5
 _LONGEST_SECONDS: Final = 10.0
@@ -36,7 +39,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "CHECKPOINT_SECONDS": str(settings.checkpoint_seconds),
         "ARCHIVE_FLUSH_SECONDS": str(settings.archive_flush_seconds),
     }
-    return dict(os.environ) | {f"FENGSUI_{name}": value for name, value in given.items()}
+    return MEMORY | dict(os.environ) | {f"FENGSUI_{name}": value for name, value in given.items()}
 
 
 def address_file(settings: Settings, pid: int) -> Path:
@@ -45,10 +48,10 @@ def address_file(settings: Settings, pid: int) -> Path:
 
 
 class Crew:
-    """`count` workers. A context manager: leaving it stops them."""
+    """`count` workers, with `more` in their environment. A context manager: leaving it stops them."""
 
-    def __init__(self, settings: Settings, count: int = 1) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, count: int = 1, more: Mapping[str, str] | None = None) -> None:
+        self._settings, self._more = settings, more or {}
         self._children: list[Child] = []
         self._count = count
         self._stopping = threading.Event()
@@ -104,7 +107,9 @@ class Crew:
 
     def _start(self, i: int) -> Child:
         argv = [sys.executable, "-m", "fengsui", "worker"]
-        return Child(Command(argv, self._log(i), grace_seconds=30.0, env=environment(self._settings)))
+        return Child(
+            Command(argv, self._log(i), grace_seconds=30.0, env=environment(self._settings) | dict(self._more))
+        )
 
     def _mend(self) -> None:
         """Start the dead again: at once at first, then ever later, each by its own record. Nothing may end this thread."""

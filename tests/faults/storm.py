@@ -137,24 +137,16 @@ def _open(
     crew = stack.enter_context(Crew(behind, rng.choice([2, 3])))
     if "clock" in chosen:
         clock.write_text("+0")
-        stack.enter_context(_faked(clock))
-        faked = behind.model_copy(update={"data_dir": direct.data_dir / "faked"})
-        stack.enter_context(Crew(faked, 1)).wait_ready()
+        apart = behind.model_copy(update={"data_dir": direct.data_dir / "faked"})
+        stack.enter_context(Crew(apart, 1, _faked(clock))).wait_ready()
     crew.wait_ready()
     return House(direct, crew, producer), Scene(rng, crew, kafka, valkey, late, clock)
 
 
-@contextmanager
-def _faked(clock: Path) -> Iterator[None]:
-    """Workers started inside the block take their time from a file."""
-    faked = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-             "FAKETIME_CACHE_DURATION": "1"}  # fmt: skip
-    os.environ |= faked
-    try:
-        yield
-    finally:
-        for name in faked:
-            del os.environ[name]
+def _faked(clock: Path) -> dict[str, str]:
+    """The environment of workers that take their time from a file."""
+    return {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_CACHE_DURATION": "1"}  # fmt: skip
 
 
 def _feed(house: House, events: list[dict[str, object]]) -> None:
