@@ -44,25 +44,40 @@ class BadArrays(ValueError):  # noqa: N818 - it names what is wrong with the inp
         super().__init__(f"bad-arrays: {detail}")
 
 
-def pack(arrays: Mapping[str, Array], level: int = 1) -> bytes:
-    """Arrays as bytes. Booleans, integers and floats only; raises BadArrays on any other dtype."""
+def pack(arrays: Mapping[str, Array]) -> bytes:
+    """Arrays as bytes. Booleans, integers and floats only; raises BadArrays on any other dtype. A state is large: beside the
+    arrays themselves one copy of them is made, and what it shrinks to."""
     plain = {name: _plain(name, array) for name, array in arrays.items()}
     batch = pa.record_batch(
         [
             pa.array(list(plain), pa.string()),
             pa.array([a.dtype.str for a in plain.values()], pa.string()),
             pa.array([list(a.shape) for a in plain.values()], pa.list_(pa.int64())),
-            pa.array([a.tobytes() for a in plain.values()], pa.large_binary()),
+            _bodies(list(plain.values())),
         ],
         schema=_SCHEMA,
     )
-    sink = pa.BufferOutputStream()
+    counted, sink = pa.MockOutputStream(), pa.BufferOutputStream()
+    _write(batch, counted)
+    with pa.CompressedOutputStream(sink, "zstd") as frame:
+        _write(batch, frame)
+    size, packed = struct.pack("<Q", counted.size()), sink.getvalue()
+    return b"".join([MAGIC, struct.pack("<I", zlib.crc32(packed, zlib.crc32(size))), size, packed])
+
+
+def _write(batch: Any, sink: Any) -> None:
     with pa.ipc.new_stream(sink, _SCHEMA) as writer:
         writer.write_batch(batch)
-    stream = sink.getvalue()
-    frame = pa.Codec("zstd", compression_level=level).compress(stream, asbytes=True)
-    body = struct.pack("<Q", stream.size) + frame
-    return bytes(MAGIC + struct.pack("<I", zlib.crc32(body)) + body)
+
+
+def _bodies(arrays: Sequence[Array]) -> Any:
+    """The bytes of n arrays as one column."""
+    ends = np.cumsum([0, *(array.nbytes for array in arrays)], dtype=np.int64)
+    data = np.empty(int(ends[-1]), np.uint8)
+    for array, first in zip(arrays, ends.tolist(), strict=False):
+        data[first : first + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(data)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(arrays), buffers)
 
 
 def unpack(data: bytes, limit: int = LIMIT) -> dict[str, Array]:
