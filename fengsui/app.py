@@ -57,7 +57,7 @@ def faust_app(settings: Settings, runtime: Runtime) -> faust.App:
         topic_replication_factor=settings.replication,
         topic_disable_leader=True,  # no table has a leader topic to keep
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=4 * 1024 * 1024,
+        consumer_max_fetch_size=2 * 1024 * 1024,
         broker_session_timeout=6.0,  # a dead worker's partitions move within ten seconds, not a minute
         broker_heartbeat_interval=2.0,
         broker_request_timeout=60.0,
