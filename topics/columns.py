@@ -4,7 +4,7 @@ Cost: about 0.25 us an event for Avro; a bad record some 10 us more, and nothing
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -54,37 +54,37 @@ class Decoded:
 def decode_chunk(kind: Kind, values: Sequence[bytes | None] | Spans) -> Decoded:
     """Decode n wire values of one kind. Never raises on input: what does not decode is in `bad`."""
     spans = Spans.of(values)
-    if spans.all_begin(header(kind.schema)):
-        return _avro(kind.schema, kind.schema.version, spans, np.arange(len(spans)))
-    groups: dict[tuple[str, int], list[int]] = {}
-    bad: list[Bad] = []
-    for i, value in enumerate(spans):
-        try:
-            groups.setdefault(_form(kind, value), []).append(i)
-        except Refused as refused:
-            bad.append(Bad(i, refused.reason, refused.detail))
-    parts = [
-        _json(kind, spans, where) if form == "json" else _avro(kind.schema, version, spans, np.array(where))
-        for (form, version), where in groups.items()
-    ]
-    return _assemble(kind.schema, [*parts, Decoded(_empty(kind.schema), _index([]), bad)])
+    return _assorted(kind.schema, spans, lambda value: _form(kind, value), lambda where: _json(kind, spans, where))
 
 
 def decode_records(schema: Schema, values: Sequence[bytes | None] | Spans) -> Decoded:
     """Decode n wire values of any schema, Avro only. Never raises on input; another schema's value is `wrong-kind`."""
-    spans = Spans.of(values)
-    if spans.all_begin(header(schema)):
+    return _assorted(schema, Spans.of(values), lambda value: _version_of(schema, value))
+
+
+def _assorted(
+    schema: Schema,
+    spans: Spans,
+    version: Callable[[bytes | None], int],
+    other: Callable[[list[int]], Decoded] | None = None,
+) -> Decoded:
+    """Values by the version that wrote them (0: decoded by `other`), which raises Refused. What begins as this version's values
+    do, nearly all of them, is found in one look; only the others are looked at one by one."""
+    mine = spans.begin(header(schema))
+    if mine.all() and len(spans):
         return _avro(schema, schema.version, spans, np.arange(len(spans)))
-    groups: dict[int, list[int]] = {}
+    groups: dict[int, list[int]] = {schema.version: np.flatnonzero(mine).tolist()}
     bad: list[Bad] = []
-    for i, value in enumerate(spans):
+    for i in np.flatnonzero(~mine).tolist():
         try:
-            if value is None:
-                raise Refused("null-value")
-            groups.setdefault(_version(schema, value), []).append(i)
+            groups.setdefault(version(spans[i]), []).append(i)
         except Refused as refused:
             bad.append(Bad(i, refused.reason, refused.detail))
-    parts = [_avro(schema, version, spans, np.array(where)) for version, where in groups.items()]
+    parts = [
+        _avro(schema, written, spans, np.array(where, np.int64)) if written or other is None else other(where)
+        for written, where in groups.items()
+        if where
+    ]
     return _assemble(schema, [*parts, Decoded(_empty(schema), _index([]), bad)])
 
 
@@ -123,16 +123,19 @@ def _to_arrow(series: pl.Series) -> Any:
     return pa.Array.from_buffers(short, len(array), [valid, pa.py_buffer(offsets.astype(np.int32)), data])
 
 
-def _form(kind: Kind, value: bytes | None) -> tuple[str, int]:
+def _form(kind: Kind, value: bytes | None) -> int:
+    """The version of the kind's schema that wrote a value; 0 for JSON. Raises Refused."""
+    if value is not None and value and value[0] != 0:
+        if value[:1].isspace() or value[:1] in (b"{", b"["):
+            return 0
+        raise Refused("unknown-format", value[:8].hex())
+    return _version_of(kind.schema, value)
+
+
+def _version_of(schema: Schema, value: bytes | None) -> int:
     if value is None:
         raise Refused("null-value")
-    if not value:
-        raise Refused("empty-value")
-    if value[0] != 0:
-        if value[:1].isspace() or value[:1] in (b"{", b"["):
-            return ("json", 0)
-        raise Refused("unknown-format", value[:8].hex())
-    return ("avro", _version(kind.schema, value))
+    return _version(schema, value)
 
 
 def _version(schema: Schema, value: bytes) -> int:

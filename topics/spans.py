@@ -58,11 +58,17 @@ class Spans:
         """Where there is no value."""
         return self.starts < 0
 
-    def all_begin(self, head: bytes) -> bool:
-        """Whether every value begins with these bytes."""
-        if not len(self) or int(self.sizes.min()) < len(head) or int(self.starts.min()) < 0:
-            return False
-        return all(bool((self.data[self.starts + i] == byte).all()) for i, byte in enumerate(head))
+    def begin(self, head: bytes) -> Bools:
+        """Which values begin with these bytes.
+
+        >>> Spans.of([b"ab", None, b"a", b"abc"]).begin(b"ab").tolist()
+        [True, False, False, True]
+        """
+        found = (self.starts >= 0) & (self.sizes >= len(head))
+        starts = self.starts if found.all() else self.starts[found]
+        if starts.size:
+            found[found] = np.logical_and.reduce([self.data[starts + i] == byte for i, byte in enumerate(head)])
+        return found
 
     def padded(self) -> Bytes:
         """The buffer, with room to read words beyond the last value."""
