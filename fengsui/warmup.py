@@ -15,7 +15,8 @@ from topics.events import KINDS
 from topics.keys import partitions_of
 from topics.wire import encode
 
-_EVENT = dict.fromkeys(("event_id", "kind", "sector", "subject", "source", "device_id", "metric"), "a") | {
+_EVENT = dict.fromkeys(("event_id", "kind", "sector", "source", "device_id", "metric"), "a") | {
+    "subject": "uscc:1",
     "occurred_at": 0,
     "observed_at": 0,
     "value": 0.0,
@@ -30,7 +31,7 @@ def warm_up() -> None:
     kind = KINDS["iot"]
     chunk = decode_chunk(kind, [encode(kind.schema, _EVENT)])
     check(kind, chunk.frame, 0)
-    unpacked(b"", [], 0)
+    unpacked([], [], 0, None)
     warm_up_models()
     warm_up_rules()
     calm_collector()

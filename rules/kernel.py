@@ -37,7 +37,7 @@ def _ahead(i: int, codes: Ints, heads: Ints, times: Ints, values: Floats) -> Non
     """Have memory fetched that rows soon to come will read: with a million keys none of it is in a cache."""
     far, near = i + _FAR, i + _FAR // 2
     if far < codes.size and codes[far] >= 0:
-        soon(heads, codes[far] * 6)
+        soon(heads, codes[far] * heads.shape[1])
     if near < codes.size and codes[near] >= 0 and heads[codes[near], ORDER] >= 0:
         code = codes[near]
         base, mask = heads[code, BASE], (SMALLEST << heads[code, ORDER]) - 1

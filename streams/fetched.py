@@ -23,9 +23,9 @@ from topics.spans import NULL, PAD, Spans
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
+PACE_SECONDS: Final = 0.015  # between two fetches: an event waits half of it on average
 # base offset, length, leader epoch, magic, crc, attributes, last offset delta, base and max timestamp, producer's id and epoch,
 # base sequence, count
-PACE_SECONDS: Final = 0.015  # between two fetches: an event waits half of it on average
 _HEADER: Final = struct.Struct(">qiiBIhiqqqhii")
 _LENGTH: Final = struct.Struct(">i")
 _LENGTH_AT: Final = 8
@@ -145,14 +145,17 @@ class _Paced(fetcher.Fetcher):  # type: ignore[misc]
 
     Without it a trickle is fetched record batch by record batch, each at the price of a fetch, a chunk and a transaction."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._due: dict[Any, float] = {}  # when a broker may be asked again
+
     async def _proc_fetch_request(self, assignment: Any, node_id: Any, request: Any) -> Any:
-        due = self.__dict__.setdefault("_due", {})
         loop = asyncio.get_running_loop()
         try:
-            await asyncio.sleep(due.get(node_id, 0.0) - loop.time())
+            await asyncio.sleep(self._due.get(node_id, 0.0) - loop.time())
         except asyncio.CancelledError:
             return False  # as aiokafka does when its request is cancelled
-        due[node_id] = loop.time() + PACE_SECONDS
+        self._due[node_id] = loop.time() + PACE_SECONDS
         return await super()._proc_fetch_request(assignment, node_id, request)
 
 
@@ -190,7 +193,7 @@ def unpack(fetch: Any) -> Fetched:
             )
             filled += len(plain)
         fetch.next_fetch_offset = max(fetch.next_fetch_offset, last + 1)
-    return unpacked(b"".join(parts), rows, position)
+    return unpacked(parts, rows, position, fetch._tp)
 
 
 def _counts(fetch: Any, head: tuple[int, ...], body: memoryview) -> bool:
@@ -214,14 +217,15 @@ def _aborts(body: memoryview) -> bool:
     return bool(ControlRecord.parse(bytes(body[out[2, 0] : out[3, 0]])) == ABORT_MARKER)
 
 
-def unpacked(body: bytes, rows: list[tuple[int, int, int, int, int, int]], position: int) -> Fetched:
-    """The records of decompressed batches that lie in `body` as `rows` say (see `_records`). Raises CorruptRecordException."""
-    data = np.frombuffer(body + bytes(PAD), np.uint8)
+def unpacked(parts: list[bytes], rows: list[tuple[int, int, int, int, int, int]], position: int, tp: object) -> Fetched:
+    """The records of decompressed batches, which lie one behind the other as `rows` say (see `_records`). Raises
+    CorruptRecordException."""
+    data = np.frombuffer(b"".join([*parts, bytes(PAD)]), np.uint8)
     batches = np.array(rows, np.int64).reshape(-1, 6)
     out = np.empty((6, int(batches[:, 2].sum())), np.int64)
     n = _records(data, batches, position, out)
     if n < 0:
-        raise CorruptRecordException(f"broken batch at offset {rows[-1 - n][3]}")
+        raise CorruptRecordException(f"broken batch at offset {rows[-1 - n][3]} of {tp}")
     return Fetched(out[0, :n], out[1, :n], Spans(data, out[2, :n], out[3, :n]), Spans(data, out[4, :n], out[5, :n]))
 
 

@@ -148,9 +148,8 @@ class Ledger:
         low, high = self._reader.ends(topic, self._partition)
         start = max(low, checkpoint.progress) if checkpoint else low
         records = [progress_of(m.value() or b"") for m in self._reader.read(topic, self._partition, start, high)]
-        firsts = {
-            one.seq: one for one in reversed(records)
-        }  # a record of a later checkpoint repeats the seq of a batch
+        # The record that points to a later checkpoint repeats the seq of the batch before it: the first one counts.
+        firsts = {one.seq: one for one in reversed(records)}
         batches = [firsts[seq] for seq in sorted(firsts) if seq > after]
         if [one.seq for one in batches] != list(range(after + 1, progress.seq + 1)):
             raise LedgerLostError(f"batches {after + 1} to {progress.seq}: {len(batches)} progress records")

@@ -74,7 +74,7 @@ def _bodies(arrays: Sequence[Array]) -> Any:
     """The bytes of n arrays as one column."""
     ends = np.cumsum([0, *(array.nbytes for array in arrays)], dtype=np.int64)
     data = np.empty(int(ends[-1]), np.uint8)
-    for array, first in zip(arrays, ends.tolist(), strict=False):
+    for array, first in zip(arrays, ends[:-1].tolist(), strict=True):
         data[first : first + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(data)]
     return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(arrays), buffers)

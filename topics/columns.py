@@ -59,7 +59,7 @@ def decode_chunk(kind: Kind, values: Sequence[bytes | None] | Spans) -> Decoded:
 
 def decode_records(schema: Schema, values: Sequence[bytes | None] | Spans) -> Decoded:
     """Decode n wire values of any schema, Avro only. Never raises on input; another schema's value is `wrong-kind`."""
-    return _assorted(schema, Spans.of(values), lambda value: _version_of(schema, value))
+    return _assorted(schema, Spans.of(values), lambda value: _version(schema, value))
 
 
 def _assorted(
@@ -125,21 +125,17 @@ def _to_arrow(series: pl.Series) -> Any:
 
 def _form(kind: Kind, value: bytes | None) -> int:
     """The version of the kind's schema that wrote a value; 0 for JSON. Raises Refused."""
-    if value is not None and value and value[0] != 0:
+    if value and value[0] != 0:
         if value[:1].isspace() or value[:1] in (b"{", b"["):
             return 0
         raise Refused("unknown-format", value[:8].hex())
-    return _version_of(kind.schema, value)
+    return _version(kind.schema, value)
 
 
-def _version_of(schema: Schema, value: bytes | None) -> int:
+def _version(schema: Schema, value: bytes | None) -> int:
+    """The version of `schema` that wrote a value. Raises Refused when there is none, or another schema wrote it."""
     if value is None:
         raise Refused("null-value")
-    return _version(schema, value)
-
-
-def _version(schema: Schema, value: bytes) -> int:
-    """The version of `schema` that wrote a value. Raises Refused when another schema did."""
     if not value:
         raise Refused("empty-value")
     writer, version = writer_of(value)

@@ -11,6 +11,7 @@ import datetime as dt
 import re
 from typing import Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -30,12 +31,13 @@ PROVINCES: Final = frozenset(str(code) for code in _PROVINCES)
 _DIRT: Final = re.compile(r"^.*?[：:]\s*|\(\d+/\d+\)$|\s+")
 
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 USCC_LENGTH: Final = 18
-INVALID: Final = 255
-_USCC_WEIGHTS: Final = np.array(USCC_WEIGHTS, np.int32)
-CHECK_OF_REST: Final = np.array([(31 - rest) % 31 for rest in range(31)], np.uint8)
-CODE_TABLE: Final = np.full(256, INVALID, np.uint8)
-CODE_TABLE[np.frombuffer(USCC_ALPHABET.encode(), np.uint8)] = np.arange(31, dtype=np.uint8)
+_INVALID: Final = 255
+_USCC_WEIGHTS: Final = np.array(USCC_WEIGHTS, np.int64)
+_CHECK_OF_REST: Final = np.array([(31 - rest) % 31 for rest in range(31)], np.uint8)
+_CODE_TABLE: Final = np.full(256, _INVALID, np.uint8)
+_CODE_TABLE[np.frombuffer(USCC_ALPHABET.encode(), np.uint8)] = np.arange(31, dtype=np.uint8)
 
 
 def uscc_check_digit(body: str) -> str:
@@ -57,21 +59,36 @@ def clean_uscc(code: str) -> str:
 
 
 def uscc_ok(codes: pl.Series) -> Bools:
-    """`is_uscc` for a column of n strings (nulls are False) -> bool[n]. Cost: about 0.1 us a row."""
+    """`is_uscc` for a column of n strings (nulls are False) -> bool[n]. Cost: about 0.03 us a row."""
     data, offsets = text_bytes(codes)
     return uscc_bytes_ok(data, offsets[:-1], offsets[1:])
 
 
-def uscc_bytes_ok(data: npt.NDArray[np.uint8], first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]) -> Bools:
+def uscc_bytes_ok(data: npt.NDArray[np.uint8], first: Ints, last: Ints) -> Bools:
     """The same for the bytes data[first:last] of n codes."""
-    ok: Bools = last - first == USCC_LENGTH
-    if not ok.any():
-        return ok
-    values = CODE_TABLE[data[first[ok][:, None] + np.arange(USCC_LENGTH)]]
-    total = values[:, :17].astype(np.int32) @ _USCC_WEIGHTS  # whole numbers: floats would wake the threads of a BLAS
-    check = CHECK_OF_REST[total % 31]
-    ok[ok] = (values.max(1) != INVALID) & (check == values[:, 17])
+    ok = np.empty(first.size, np.bool_)
+    _each_uscc(data, first, last, ok)
     return ok
+
+
+@numba.njit(cache=True, nogil=True)
+def _each_uscc(data: npt.NDArray[np.uint8], first: Ints, last: Ints, ok: Bools) -> None:
+    for i in range(ok.size):
+        ok[i] = uscc_at(data, first[i], last[i])
+
+
+@numba.njit(cache=True, nogil=True)
+def uscc_at(data: npt.NDArray[np.uint8], first: int, last: int) -> bool:
+    """The same for one code, for kernels."""
+    if last - first != USCC_LENGTH:
+        return False
+    total = 0
+    for k in range(USCC_LENGTH - 1):
+        value = _CODE_TABLE[data[first + k]]
+        if value == _INVALID:
+            return False
+        total += value * _USCC_WEIGHTS[k]
+    return bool(_CODE_TABLE[data[last - 1]] == _CHECK_OF_REST[total % 31])
 
 
 def org_check_digit(body: str) -> str:
