@@ -5,14 +5,14 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from bench.events import subjects
+from bench.events import frame_of, subjects
 from bench.workloads import rules
 from connectors.city import City
 from fengsui.settings import load
@@ -65,31 +65,30 @@ second, and {same_of_sorted:.1%} of the second among the first."""
 
 
 def by_keys() -> Iterator[tuple[int, float, float]]:
-    """(keys, us an event, bytes a reading held): 2 M readings after each key was seen, ten to a key's hour."""
+    """(keys, us an event, bytes a reading held), of ten readings in each key's window."""
     for keys in (1_000, 10_000, 100_000, 1_000_000):
-        store = WindowStore([HOUR], lateness=0)
-        names = np.array([f"site:{i:07d}" for i in range(keys)])
-        step = HOUR / (10 * keys)  # ms between two readings, so that a key has ten an hour
-        spent, before, rng = 0.0, 10 * keys, np.random.default_rng(1)
-        for first in range(0, before + 2_000_000, ROWS):
-            keyed = pl.Series(names[rng.integers(0, keys, ROWS)])
-            seconds = _update(store, keyed, (first + np.arange(ROWS)) * step, rng)
-            spent += seconds if first >= before else 0.0
-        yield keys, spent / 2.0, _held_bytes(store) / store.rows
+        store, cost = _filled(keys, 10, 2_000_000)
+        yield keys, cost, _held_bytes(store) / store.rows
 
 
 def by_density() -> Iterator[tuple[int, float]]:
     """(readings in a key's window, us an event)."""
     for dense in (1, 10, 100, 1_000, 10_000):
-        store, keys = WindowStore([HOUR], lateness=0), max(1, 20_000 // dense)
-        names, rng = np.array([f"site:{i:07d}" for i in range(keys)]), np.random.default_rng(1)
-        step, spent, before = HOUR / (dense * keys), 0.0, dense * keys
-        for first in range(0, before + 10 * ROWS, ROWS):
-            seconds = _update(
-                store, pl.Series(names[rng.integers(0, keys, ROWS)]), (first + np.arange(ROWS)) * step, rng
-            )
-            spent += seconds if first >= before else 0.0
-        yield dense, spent / (10 * ROWS) * 1e6
+        yield dense, _filled(max(1, 20_000 // dense), dense, 10 * ROWS)[1]
+
+
+def _filled(keys: int, dense: int, measured: int) -> tuple[WindowStore, float]:
+    """A store whose windows of an hour hold `dense` readings of each key, and what each of `measured` further ones cost, us."""
+    store, rng = WindowStore([HOUR], lateness=0), np.random.default_rng(1)
+    names, yes = np.array([f"site:{i:07d}" for i in range(keys)]), np.ones(ROWS, np.bool_)
+    step, spent, before = HOUR / (dense * keys), 0.0, dense * keys
+    for first in range(0, before + measured, ROWS):
+        keyed, at = pl.Series(names[rng.integers(0, keys, ROWS)]), ((first + np.arange(ROWS)) * step).astype(np.int64)
+        batch = Batch(keyed, at, at, yes, pl.Series(rng.normal(4.0, 2.0, ROWS)), yes, yes)
+        began = time.perf_counter()
+        store.update(batch)
+        spent += time.perf_counter() - began if first >= before else 0.0
+    return store, spent / measured * 1e6
 
 
 def by_rules() -> Iterator[tuple[int, float]]:
@@ -103,7 +102,7 @@ def by_rules() -> Iterator[tuple[int, float]]:
         )
         spent = 0.0
         for batch in range(20):
-            frame = _readings(names[rng.integers(0, names.size, ROWS)], batch, rng)
+            frame = _readings(names, batch, rng)
             began = time.perf_counter()
             judge.judge("iot", frame, topic="events.iot", partition=0)
             spent += time.perf_counter() - began if batch >= 10 else 0.0
@@ -119,7 +118,7 @@ def by_bad() -> Iterator[tuple[float, float]]:
         stage._judge.replace([rule for rule, _ in rules("W1")], {})
         spent = 0.0
         for batch in range(12):
-            chunk = _chunk(_readings(names[rng.integers(0, names.size, ROWS)], batch, rng), share, batch * ROWS)
+            chunk = _chunk(_readings(names, batch, rng), share, batch * ROWS)
             began = time.perf_counter()
             stage.step(chunk, Outbox())
             spent += time.perf_counter() - began if batch >= 4 else 0.0
@@ -191,65 +190,41 @@ def _sorted(arrived: Sequence[tuple[str, pl.DataFrame]]) -> list[tuple[str, pl.D
     return pieces
 
 
-def _update(store: WindowStore, keys: pl.Series, ts: np.ndarray, rng: np.random.Generator) -> float:
-    at, yes = ts.astype(np.int64), np.ones(len(keys), np.bool_)
-    batch = Batch(keys, at, at, yes, pl.Series(rng.normal(4.0, 2.0, len(keys))), yes, yes)
-    began = time.perf_counter()
-    store.update(batch)
-    return time.perf_counter() - began
-
-
 def _held_bytes(store: WindowStore) -> int:
     """Of rows and heads; the table of keys comes on top, by keys and not by rows."""
     return store._times.nbytes + store._values.nbytes + store._heads.nbytes
 
 
-def _readings(subjects: np.ndarray, batch: int, rng: np.random.Generator) -> pl.DataFrame:
-    n = subjects.size
-    at = 1_790_000_000_000 + batch * 120_000 + np.arange(n) * 120_000 // n
-    named = {"event_id": [f"e{batch}-{i}" for i in range(n)], "subject": subjects, "value": rng.normal(4.0, 2.0, n)}
-    fixed = {
-        "kind": "iot",
-        "sector": "food-drug",
-        "region": "320102",
-        "source": "b",
-        "device_id": "d",
-        "metric": "cold_store_temp",
-    }
-    frame = pl.DataFrame(named | {"occurred_at": at, "observed_at": at, "_ts": at, "_offset": np.arange(n)})
-    return frame.with_columns(**{name: pl.lit(value) for name, value in fixed.items()})
+def _readings(names: np.ndarray, batch: int, rng: np.random.Generator) -> pl.DataFrame:
+    """A batch as it arrives, each event when it occurred."""
+    frame = frame_of(rng, names, 1_790_000_000_000, batch * ROWS, ROWS)
+    return frame.with_columns(_ts="occurred_at", _offset=pl.int_range(batch * ROWS, (batch + 1) * ROWS, dtype=pl.Int64))
+
+
+def _table(head: str, rows: Iterable[Sequence[str]]) -> list[str]:
+    return ["", f"| {head} |", "|---" * (head.count("|") + 1) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 def tables() -> str:
     """All of it as Markdown."""
+    keys = ((f"{n:,}", f"{us:.2f}", f"{held:.0f}") for n, us, held in by_keys())
     lines = [
         "## Cost of window features",
         "",
         "The store alone (count, sum, extremes, last, rate of one hour), one core.",
-        "",
-    ]
-    lines += ["| keys | us an event | bytes a reading held |", "|---|---|---|"]
-    lines += [f"| {keys:,} | {us:.2f} | {held:.0f} |" for keys, us, held in by_keys()]
-    lines += ["", "| readings in a key's window | us an event |", "|---|---|"]
-    lines += [f"| {dense:,} | {us:.2f} |" for dense, us in by_density()]
-    lines += [
+        *_table("keys | us an event | bytes a reading held", keys),
+        *_table("readings in a key's window | us an event", ((f"{n:,}", f"{us:.2f}") for n, us in by_density())),
         "",
         "The whole judgement, by rules that share three features of an hour:",
-        "",
-        "| rules | us an event |",
-        "|---|---|",
-    ]
-    lines += [f"| {rules} | {us:.2f} |" for rules, us in by_rules()]
-    lines += [
+        *_table("rules | us an event", ((str(n), f"{us:.2f}") for n, us in by_rules())),
         "",
         "The detect stage on W1's events, by the share of bad records in each chunk:",
+        *_table("bad | us an event", ((f"{share:.0%}", f"{us:.2f}") for share, us in by_bad())),
         "",
-        "| bad | us an event |",
-        "|---|---|",
+        "## Late events",
+        "",
+        _LATE.format(**late()),
     ]
-    lines += [f"| {share:.0%} | {us:.2f} |" for share, us in by_bad()]
-    found = late()
-    lines += ["", "## Late events", "", _LATE.format(**found)]
     return "\n".join(lines) + "\n"
 
 

@@ -48,7 +48,7 @@ def produce(client: dict[str, Any], topic: str, events: int, seed: int = 1) -> f
     rng = np.random.default_rng(seed)
     start = int(time.time() * 1000) - events
     for first in range(0, events, BATCH):
-        _put(producer, topic, _frame(rng, names, start, first, min(BATCH, events - first)))
+        _put(producer, topic, frame_of(rng, names, start, first, min(BATCH, events - first)))
     producer.flush()
     return time.perf_counter() - began
 
@@ -60,7 +60,7 @@ def steady(rate: int, seconds: int, seed: int = 2) -> Iterator[list[dict[str, by
     each = rate // 100
 
     def make(tick: int, at: int) -> list[dict[str, bytes | str]]:
-        frame = _frame(rng, names, 0, tick * each, each).with_columns(occurred_at=pl.lit(at), observed_at=pl.lit(at))
+        frame = frame_of(rng, names, 0, tick * each, each).with_columns(occurred_at=pl.lit(at), observed_at=pl.lit(at))
         values, keys = encode_frame(KINDS["iot"].schema, frame), frame["subject"].to_list()
         return [{"value": value, "key": key} for value, key in zip(values, keys, strict=True)]
 
@@ -76,7 +76,8 @@ def steady(rate: int, seconds: int, seed: int = 2) -> Iterator[list[dict[str, by
         yield messages
 
 
-def _frame(rng: np.random.Generator, names: Any, start: int, first: int, n: int) -> pl.DataFrame:
+def frame_of(rng: np.random.Generator, names: Any, start: int, first: int, n: int) -> pl.DataFrame:
+    """Events number `first` to `first + n - 1`, a millisecond apart from `start` on, of any of the subjects `names`."""
     at = start + np.arange(first, first + n)
     return pl.DataFrame(
         {

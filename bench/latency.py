@@ -2,13 +2,14 @@
 
 import threading
 import time
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from bench.events import PARTITIONS, steady
+from bench.events import steady
 from bench.workloads import Stand
+from fengsui.settings import Settings
 from topics.wire import decode
 
 RATE, SECONDS, SMOKE_SECONDS = 20_000, 30, 8
@@ -23,7 +24,7 @@ def measure(stand: Stand, rate: int = RATE, seconds: int = SECONDS) -> dict[str,
     stop = threading.Event()
     with stand.crew() as crew:
         crew.go()
-        reader = threading.Thread(target=_read, args=(stand, waits, stop))
+        reader = threading.Thread(target=lambda: waits.extend(arrivals(stand.settings, stop.is_set)))
         reader.start()
         _produce(stand, rate, seconds)
         crew.end(stand.ends())
@@ -36,22 +37,17 @@ def measure(stand: Stand, rate: int = RATE, seconds: int = SECONDS) -> dict[str,
     return {"p50": round(float(p50), 1), "p99": round(float(p99), 1), "clues": len(late), "events_per_second": rate}
 
 
-def _read(stand: Stand, waits: list[tuple[float, float]], stop: threading.Event) -> None:
-    consumer = Consumer(
-        _client(stand) | {"group.id": "latency", "isolation.level": "read_committed", "fetch.wait.max.ms": 500}
-    )
-    topic = stand.settings.topic_prefix + "clues"
-    consumer.assign([TopicPartition(topic, p, 0) for p in range(PARTITIONS)])
-    while not stop.is_set():
+def arrivals(settings: Settings, done: Callable[[], bool]) -> Iterator[tuple[float, float]]:
+    """Committed clues as a reader gets them, until `done`: (when their event occurred, seconds from then to now)."""
+    consumer = Consumer(settings.kafka_client() | {"group.id": "arrivals", "isolation.level": "read_committed"})
+    topic = settings.topic_prefix + "clues"
+    consumer.assign([TopicPartition(topic, p, 0) for p in range(settings.partitions)])
+    while not done():
         for message in consumer.consume(1, 0.1):
             if message.error() is None:
-                now, produced = time.time(), int(decode(message.value() or b"")[1]["occurred_at"]) / 1000
-                waits.append((produced, now - produced))
+                occurred = int(decode(message.value() or b"")[1]["occurred_at"]) / 1000
+                yield occurred, time.time() - occurred
     consumer.close()
-
-
-def _client(stand: Stand) -> dict[str, Any]:
-    return stand.settings.kafka_client() | {"auto.offset.reset": "earliest"}
 
 
 def _produce(stand: Stand, rate: int, seconds: int) -> None:

@@ -100,13 +100,18 @@ class House:
 
 
 @contextmanager
-def open_house(settings: Settings, rules: Sequence[str], workers: int = 1) -> Iterator[House]:
-    """Topics, rules (texts of rule files) and workers, ready."""
+def open_house(
+    settings: Settings, rules: Sequence[str], workers: int = 1, behind: Settings | None = None
+) -> Iterator[House]:
+    """Topics, rules (texts of rule files) and workers, ready; `behind`: what the workers are told, where it is something else."""
     client = settings.kafka_client()
     ensure_topics(client, settings.topic_prefix, settings.partitions, 1)
     publish(settings, [(parse_rule(text, "test"), text) for text in rules], "test")
-    producer = Producer(client | {"partitioner": "murmur2_random", "linger.ms": 5, "message.max.bytes": 8_000_000})
-    with Crew(settings, workers) as crew:
+    producer = Producer(
+        client
+        | {"partitioner": "murmur2_random", "linger.ms": 5, "message.max.bytes": 8_000_000, "enable.idempotence": True}
+    )
+    with Crew(behind or settings, workers) as crew:
         crew.wait_ready()
         yield House(settings, crew, producer)
         producer.flush(10)

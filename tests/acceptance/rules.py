@@ -24,6 +24,11 @@ tests:
     expect: []
 """
 
+# The same, but judging it needs what the windows of a day hold.
+KEPT = HOT.replace(
+    "on: iot\n", "on: iot\nfeatures:\n  n_1d: {agg: count, within: 1d}\n  avg_1d: {agg: avg, of: value, within: 1d}\n"
+).replace("value > 50", "value > 50 AND n_1d >= 1 AND avg_1d > -1000")
+
 MANY = """
 id: test-many
 title: 一小时内多次

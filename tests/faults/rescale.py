@@ -4,6 +4,9 @@ The log holds ROWS readings that the windows of a rule keep; then hot readings c
 reader of committed clues notes how late each is. Stop-the-world is the longest wait; a dead worker's transaction would show too.
 """
 
+import os
+import random
+import signal
 import sys
 import tempfile
 import threading
@@ -13,44 +16,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-
-from confluent_kafka import Consumer, TopicPartition
+from typing import Final
 
 from bench.events import produce
+from bench.latency import arrivals
 from fengsui.crew import Crew
 from fengsui.embedded import services
 from fengsui.settings import Settings
-from tests.acceptance.house import House, now_ms, open_house, reading
-from topics.wire import decode
+from tests.acceptance.house import House, now_ms, open_house, reading, wait_until
+from tests.acceptance.rules import KEPT
 
 RATE: Final = 10  # hot readings a second; a rule may raise 500 clues an hour in a partition
-HOT_AND_KEPT: Final = """
-id: kept
-title: 一日读数与高温
-sector: food-drug
-status: live
-on: iot
-features:
-  n_1d:   {agg: count, within: 1d}
-  avg_1d: {agg: avg, of: value, within: 1d}
-when: "value > 50 AND n_1d >= 1 AND avg_1d > -1000"
-severity: orange
-episode: {by: event_id, quiet: 1s}
-department: market-supervision
-explain: "{value:.1f} {n_1d}"
-basis: test
-source: test
-runbook: 无
-false_positives: [无]
-tests:
-  - name: hot
-    events: [{at: 0m, device_id: d1, metric: cold_store_temp, value: 60.0}]
-    expect: [{at: 0m, severity: orange}]
-  - name: cold
-    events: [{at: 0m, device_id: d1, metric: cold_store_temp, value: 1.0}]
-    expect: []
-"""
 
 
 @dataclass(slots=True)
@@ -80,16 +56,8 @@ class Watch:
 
     def read(self) -> None:
         """Committed clues as they come, until each hot reading has had its own."""
-        settings = self.house.settings
-        consumer = Consumer(settings.kafka_client() | {"group.id": "watch", "isolation.level": "read_committed"})
-        topic = settings.topic_prefix + "clues"
-        consumer.assign([TopicPartition(topic, p, 0) for p in range(settings.partitions)])
-        while not self._stop.is_set() or len(self.waits) < self.sent:
-            for message in consumer.consume(1000, 0.05):
-                if message.error() is None:
-                    at = int(decode(message.value() or b"")[1]["occurred_at"]) / 1000
-                    self.waits.append((at, time.time() - at))
-        consumer.close()
+        for one in arrivals(self.house.settings, lambda: self._stop.is_set() and len(self.waits) >= self.sent):
+            self.waits.append(one)
 
     def stop(self) -> None:
         """No more hot readings."""
@@ -99,7 +67,7 @@ class Watch:
 @contextmanager
 def watching(settings: Settings, rows: int, workers: int) -> Iterator[Watch]:
     """Workers whose windows hold `rows` readings, under load and watched."""
-    with open_house(settings, [HOT_AND_KEPT], workers) as house:
+    with open_house(settings, [KEPT], workers) as house:
         produce(settings.kafka_client(), settings.topic_prefix + "events.iot", rows)
         house.settle(300)
         watch = Watch(house)
@@ -130,10 +98,10 @@ def come_and_go(watch: Watch, settings: Settings) -> dict[str, float]:
     return {"added": added, "removed": watch.longest(began)}
 
 
-def die(watch: Watch, kill: Any) -> float:
+def die(watch: Watch) -> float:
     """Seconds that the slowest clue took when a worker was killed."""
     began = time.time()
-    kill(watch.house)
+    os.kill(random.choice(watch.house.crew.pids), signal.SIGKILL)
     watch.house.crew.wait_ready()
     _calm(watch)
     return watch.longest(began)
@@ -141,11 +109,8 @@ def die(watch: Watch, kill: Any) -> float:
 
 def _calm(watch: Watch) -> None:
     """Until what was sent by now has been read, and clues come promptly again."""
-    sent, until = watch.sent, time.monotonic() + 60
-    while len(watch.waits) < sent + RATE or watch.waits[-1][1] > 1.0:
-        if time.monotonic() > until:
-            raise AssertionError(f"{len(watch.waits)} of {watch.sent} clues after a minute")
-        time.sleep(0.05)
+    sent = watch.sent
+    wait_until(lambda: len(watch.waits) >= sent + RATE and watch.waits[-1][1] <= 1.0, 60, "clues coming promptly again")
 
 
 def main() -> None:

@@ -20,19 +20,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
-from connectors.admin import ensure_topics
 from connectors.archive.verify import verify
 from fengsui.crew import Crew
 from fengsui.embedded import valkey as embedded_valkey
 from fengsui.embedded.valkey import ValkeyService
-from fengsui.publishing import publish
 from fengsui.settings import Settings
-from rules import parse_rule
-from tests.acceptance.house import House
+from tests.acceptance.house import House, open_house
 from tests.acceptance.rules import CROWD, HOT, MANY
 from tests.faults import broker
 from tests.faults.broker import ProxiedKafka
@@ -127,20 +123,16 @@ def _open(
     valkey: ValkeyService,
 ) -> tuple[House, Scene]:  # fmt: skip
     """Topics, rules, workers; under a faked clock, where the round asks for it, one more."""
-    client = direct.kafka_client()
-    ensure_topics(client, direct.topic_prefix, direct.partitions, 1)
-    publish(direct, [(parse_rule(text, "test"), text) for text in RULES], "test")
-    producer = Producer(client | {"partitioner": "murmur2_random", "linger.ms": 5, "enable.idempotence": True})
     late = behind.model_copy(update={"data_dir": direct.data_dir / "late"})
     late.data_dir.mkdir(parents=True)
     clock = late.data_dir / "clock"
-    crew = stack.enter_context(Crew(behind, rng.choice([2, 3])))
+    house = stack.enter_context(open_house(direct, RULES, rng.choice([2, 3]), behind))
     if "clock" in chosen:
         clock.write_text("+0")
         apart = behind.model_copy(update={"data_dir": direct.data_dir / "faked"})
         stack.enter_context(Crew(apart, 1, _faked(clock))).wait_ready()
-    crew.wait_ready()
-    return House(direct, crew, producer), Scene(rng, crew, kafka, valkey, late, clock)
+        house.crew.wait_ready()
+    return house, Scene(rng, house.crew, kafka, valkey, late, clock)
 
 
 def _faked(clock: Path) -> dict[str, str]:
