@@ -1,12 +1,14 @@
-"""Worker processes of `up` and `demo`: started, awaited until ready, started again when they die."""
+"""Worker processes of `up` and `demo`: started, awaited until ready, started again when they die or do not answer any more."""
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,8 @@ MEMORY: Final = {"MALLOC_ARENA_MAX": "2"}
 _POLL_SECONDS: Final = 0.1
 _SHORTEST_SECONDS: Final = 0.5
 _LONGEST_SECONDS: Final = 10.0
+_HEALTH_SECONDS: Final = 5.0  # between two looks at a worker's health, and how long an answer may take
+_HUNG_SECONDS: Final = 45.0  # without an answer that says it is well
 _CALM_SECONDS: Final = 30.0  # a worker that lived this long died of something new: begin again with a short wait
 
 
@@ -55,7 +59,10 @@ class Crew:
         self._children: list[Child] = []
         self._count = count
         self._stopping = threading.Event()
-        self._watch = threading.Thread(target=self._mend, name="crew", daemon=True)
+        self._watches = [
+            threading.Thread(target=watch, name=name, daemon=True)
+            for watch, name in ((self._mend, "crew"), (self._look_after, "crew-health"))
+        ]
 
     def __enter__(self) -> "Crew":
         (self._settings.data_dir / "workers").mkdir(parents=True, exist_ok=True)
@@ -65,12 +72,14 @@ class Crew:
         except BaseException:
             self._stop()
             raise
-        self._watch.start()
+        for watch in self._watches:
+            watch.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        self._watch.join()
+        for watch in self._watches:
+            watch.join()
         self._stop()
 
     def _stop(self) -> None:
@@ -96,10 +105,14 @@ class Crew:
         raise ServiceError(f"workers are not ready after {seconds:.0f} s (see {self._log(0)})")
 
     def _ready_url(self, pid: int) -> str:
+        url = self._url(pid)
+        return url if url and _answers(f"{url}/readyz", 2.0) else ""
+
+    def _url(self, pid: int) -> str:
+        """Where a worker answers; nothing while it starts."""
         try:
-            url = str(json.loads(address_file(self._settings, pid).read_text())["url"])
-            return url if httpx.get(f"{url}/readyz", timeout=2).status_code == httpx.codes.OK else ""
-        except (OSError, ValueError, KeyError, httpx.HTTPError):
+            return str(json.loads(address_file(self._settings, pid).read_text())["url"])
+        except (OSError, ValueError, KeyError):
             return ""
 
     def _log(self, i: int) -> Path:
@@ -129,9 +142,31 @@ class Crew:
                     started[i] = time.monotonic()
                     self._renew(i, child)
 
+    def _look_after(self) -> None:
+        """kill -9 of whoever has not been well for long, or does not get as far as to answer; `_mend` does the rest."""
+        well: dict[int, float] = {}
+        while not self._stopping.wait(_HEALTH_SECONDS):
+            for pid in self.pids:
+                url, now = self._url(pid), time.monotonic()
+                patience = _HUNG_SECONDS if url else READY_SECONDS
+                if url and _answers(f"{url}/healthz", _HEALTH_SECONDS):
+                    well[pid] = now
+                elif now - well.setdefault(pid, now) > patience:
+                    log.warning("worker.hung", pid=pid, seconds=patience)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
     def _renew(self, i: int, dead: Child) -> None:
         dead.stop()  # its launcher's pipes
         try:
             self._children[i] = self._start(i)
         except (ServiceError, OSError) as error:
             log.warning("worker.start", worker=i, error=str(error))
+
+
+def _answers(url: str, seconds: float) -> bool:
+    """Whether a page says that all is well, in time."""
+    try:
+        return httpx.get(url, timeout=seconds).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False

@@ -39,7 +39,7 @@ async def _run(settings: Settings, on_ready: Callable[[str], None] | None) -> bo
         loop.add_signal_handler(name, stop.set)
     async with AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(_engine(settings, stop, crashed))
-        url = await stack.enter_async_context(serving_health(settings, runtime.ready))
+        url = await stack.enter_async_context(serving_health(settings, runtime.ready, runtime.stuck))
         await stack.enter_async_context(_neighbours(settings, runtime))
         if on_ready is not None:
             on_ready(url)

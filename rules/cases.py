@@ -30,7 +30,7 @@ _ENVELOPE_DEFAULTS: Final = {
 
 def read_case(value: Value, sector: str, on: tuple[str, ...]) -> Case:
     """One test. Raises RuleError."""
-    keys = value.mapping(("name", "start", "events", "expect", "lists"), ("name", "events", "expect"))
+    keys = value.mapping(("name", "start", "events", "expect", "lists", "until"), ("name", "events", "expect"))
     start = _start(keys.get("start"))
     events = [event for item in keys["events"].many() for event in _series(item, start, sector, on)]
     if not events:
@@ -48,6 +48,7 @@ def read_case(value: Value, sector: str, on: tuple[str, ...]) -> Case:
         tuple(sorted((_expected(item) for item in keys["expect"].many()), key=lambda e: (e.at, e.severity))),
         tuple((name, frozenset(entries.strings())) for name, entries in lists.items()),
         value.line,
+        start + duration(keys["until"]) if "until" in keys else events[-1]["observed_at"],
     )
 
 

@@ -13,6 +13,8 @@ from rules import kernel
 from rules.arrays import Bools, Floats, Ints
 from rules.keytable import TextColumn
 from rules.plan import Read, Spec, feature_dtype
+from rules.runs import NEVER
+from rules.steps import First, Parts
 from rules.windows import Answers, Batch, Numbers, WindowStore
 
 _STAT = {
@@ -23,6 +25,8 @@ _STAT = {
     "distinct": kernel.DISTINCT,
     "last": kernel.LAST,
     "rate": kernel.RATE,
+    "sequence": kernel.COUNT,
+    "completed": kernel.COMPLETED,
 }
 
 
@@ -62,17 +66,22 @@ class View:
 class Columns:
     """Key and value columns of a batch in the form that stores take; each is made once, however many stores read it."""
 
-    def __init__(self, events: Events, keyed: pl.DataFrame) -> None:
-        self._frame, self._keyed = events.frame, keyed
+    def __init__(self, events: Events, first: First, sequences: Mapping[str, tuple[Parts, ...]]) -> None:
+        self._frame, self._first, self._sequences = events.frame, first, sequences
         self._texts: dict[str, TextColumn] = {}
         self._numbers: dict[str, Numbers] = {}
 
     def key(self, spec: Spec) -> TextColumn:
         """The store's keys; compound ones come from the first pass."""
-        return self._text(spec.key_name, self._keyed if spec.by else self._frame)
+        return self._text(spec.key_name, self._first.frame if spec.by else self._frame)
 
     def values(self, spec: Spec) -> TextColumn | Numbers | None:
-        """The store's values, None for a bare count."""
+        """The store's values, None for a bare count; of a sequence each row's set of steps (bit k for step k)."""
+        if spec.steps:
+            sets = np.zeros(self._frame.height)
+            for step, parts in enumerate(self._sequences.get(spec.name, ())):
+                sets += self._first.all(parts) * float(1 << step)
+            return Numbers(sets, np.ones(sets.size, np.bool_))
         if spec.of is None:
             return None
         if spec.text:
@@ -159,7 +168,7 @@ def again_view(
     for name in {read.store for read in answers} & parts.keys():
         part = parts[name]
         if part.answers.again_row.size:
-            flagged[name], at[name] = np.zeros(rows.size, np.bool_), np.full(rows.size, kernel.NEVER, np.int64)
+            flagged[name], at[name] = np.zeros(rows.size, np.bool_), np.full(rows.size, NEVER, np.int64)
             place = np.searchsorted(rows, part.rows[part.answers.again_row])
             flagged[name][place], at[name][place] = True, part.answers.again_at
             for read, values in answers.items():

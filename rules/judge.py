@@ -11,14 +11,16 @@ import numpy as np
 import polars as pl
 
 from rules import clues, features, plan
+from rules.absence import Absences, Moves, Silence
 from rules.arrays import Arrays, Bools, Ints
 from rules.compile import Lists
 from rules.episodes import Episodes, StormCap
 from rules.features import Columns, Events, Part, View
+from rules.keytable import TextColumn
 from rules.model import Rule
-from rules.plan import Spec
-from rules.raising import Hit, Raiser, Source, hits_of
-from rules.steps import First, copied, present, steps
+from rules.plan import Judged, Spec
+from rules.raising import Hit, Raiser, Source, hits_of, shown_by
+from rules.steps import First, Steps, copied, present, steps
 from rules.windows import DAY, WindowStore
 from topics.buffers import filled
 from topics.events import KINDS
@@ -28,6 +30,7 @@ _NO_COPIES: Final = pl.DataFrame(schema={"row": pl.UInt32, "key": pl.String})
 _EPISODES: Final = "episodes/"
 _STORMS: Final = "storms/"
 _STORE: Final = "store/"
+_ABSENCE: Final = "absence/"
 
 
 class Judge:
@@ -48,6 +51,7 @@ class Judge:
         self._foreign = scope == "foreign"
         self._lateness = dict(lateness)
         self._stores: dict[str, WindowStore] = {}
+        self._absences: dict[str, Absences] = {}
         self._raiser = Raiser(Episodes(slack=max(self._lateness.values(), default=0) + DAY), StormCap(cap_per_hour))
         self._clock = 0
         self._judged = 0
@@ -66,6 +70,7 @@ class Judge:
         self._stores = {name: self._stores[name] for name in specs}
         self._specs = specs
         self._rules = [plan.judged(rule, order, lists) for order, rule in enumerate(own)]
+        self._absences = {j.rule.id: self._absence(j) for j in self._rules if j.rule.absence}
         foreign = [] if self._foreign else plan.scoped(rules, True)
         self._steps = {kind: steps(kind, self._rules, specs.values(), lists, self._foreign) for kind in KINDS}
         self._copies = {kind: copied(kind, foreign, self._lateness, lists) for kind in KINDS}
@@ -80,7 +85,7 @@ class Judge:
         clock = np.maximum.accumulate(np.maximum(frame["_ts"].to_numpy(), self._clock))
         self._clock = int(clock[-1])
         self._judged += frame.height
-        if not (todo.plain or todo.specs):
+        if not (todo.plain or todo.specs or todo.absent):
             return clues.frame([])
         events = self._events(kind, present(frame, todo.columns), clock)
         first = First(events.frame, todo.first)
@@ -91,7 +96,16 @@ class Judge:
                 rows = np.flatnonzero(first.all(gate))
                 hits.append(Hit(judged, view, rows, events.ts[rows]))
         hits += self._featured(kind, events, first)
-        return clues.frame(self._raiser.clues(hits, Source(clock, topic, partition)) if hits else [])
+        source = Source(clock, topic, partition)
+        silences = self._silences(todo, events, first, hits, source) if todo.absent else []
+        hits = [hit for hit in hits if not hit.judged.rule.absence]
+        return clues.frame(self._raiser.clues(hits, source, silences) if hits or silences else [])
+
+    def tick(self, at: int) -> pl.DataFrame:
+        """Clues of what has not come by the log's time `at`; columns as those of `judge`."""
+        silences = [(j, one) for j in self._rules if j.rule.absence for one in self._absences[j.rule.id].tick(at)]
+        nowhere = Source(np.zeros(0, np.int64), "", 0)
+        return clues.frame(self._raiser.clues([], nowhere, silences) if silences else [])
 
     def copies(self, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         """Events that rules with a foreign key need: `row` (UInt32, index into the frame) and `key` (`region:320102`), by row."""
@@ -117,6 +131,8 @@ class Judge:
         arrays |= {_STORMS + name: array for name, array in self._raiser.storms.snapshot().items()}
         for store, state in self._stores.items():
             arrays |= {f"{_STORE}{store}/{name}": array for name, array in state.snapshot().items()}
+        for rule, absence in self._absences.items():
+            arrays |= {f"{_ABSENCE}{rule}/{name}": array for name, array in absence.snapshot().items()}
         return arrays
 
     def restore(self, arrays: Arrays) -> None:
@@ -130,6 +146,9 @@ class Judge:
             state = _below(arrays, f"{_STORE}{name}/")
             if state:
                 self._stores[name].restore(state)
+        for rule, absence in self._absences.items():
+            if state := _below(arrays, f"{_ABSENCE}{rule}/"):
+                absence.restore(state)
 
     def take_stats(self) -> dict[str, Any]:
         """Counts since the last call: `judged` rows, rows too `late` by kind, firings `suppressed` and clues `capped` by rule."""
@@ -139,10 +158,10 @@ class Judge:
         return stats
 
     def sizes(self) -> dict[str, int]:
-        """How much state is held: window `rows` and `keys`, open `episodes`."""
+        """How much state is held: window `rows` and `keys`, open `episodes`, keys `awaited`."""
         stores = self._stores.values()
         sizes = {"rows": sum(s.rows for s in stores), "keys": sum(s.keys for s in stores)}
-        return sizes | {"episodes": len(self._raiser.episodes)}
+        return sizes | {"episodes": len(self._raiser.episodes), "awaited": sum(map(len, self._absences.values()))}
 
     def _events(self, kind: str, frame: pl.DataFrame, clock: Ints) -> Events:
         ts = frame["occurred_at"].to_numpy()
@@ -167,12 +186,42 @@ class Judge:
         again = features.again_view(events, own, parts, self._specs, self._stores)
         return [hit for view in (own, again) if view is not None for hit in hits_of(rules, view, gates, events.ts)]
 
+    def _absence(self, judged: Judged) -> Absences:
+        """The clocks of a rule; those that run go on."""
+        told, slack = judged.rule.absence, max(self._lateness.values(), default=0)
+        assert told is not None  # noqa: S101 - asked for rules of absence only
+        found = self._absences.get(judged.rule.id) or Absences(judged.schema)
+        found.adopt(judged.schema)
+        found.configure(told.within, told.grace, slack, again=told.of is None)
+        return found
+
+    def _silences(
+        self, todo: Steps, events: Events, first: First, hits: Sequence[Hit], source: Source
+    ) -> list[tuple[Judged, Silence]]:
+        """Let events start and stop the clocks of absence; what was due before they arrived."""
+        found = []
+        for judged in todo.absent:
+            hit = next((hit for hit in hits if hit.judged is judged and hit.view.turn == 0), None)
+            starts, stops = np.zeros(events.ts.size, np.bool_), np.zeros(events.ts.size, np.bool_)
+            fresh = pl.DataFrame(schema=judged.schema)
+            if hit is not None:
+                places, fresh = shown_by(hit, source)
+                starts[hit.view.rows[places]] = True
+            if first.any(todo.awaited.get(judged.order)):
+                stops = first.all(todo.awaited[judged.order])
+            rows = np.flatnonzero(starts | stops)
+            if rows.size:
+                keys = TextColumn.of(first.frame[judged.key_name][rows])
+                moves = Moves(rows, keys, events.ts[rows], events.clock[rows], starts[rows], stops[rows], fresh)
+                found += [(judged, one) for one in self._absences[judged.rule.id].take(moves)]
+        return found
+
     def _answers(self, kind: str, events: Events, first: First, asked: Mapping[str, Bools]) -> dict[str, Part]:
         """What each store that takes or must answer some row says."""
-        nothing = np.zeros(events.ts.size, np.bool_)
-        refused, columns = nothing.copy(), Columns(events, first.frame)
-        parts: dict[str, Part] = {}
         todo = self._steps[kind]
+        nothing = np.zeros(events.ts.size, np.bool_)
+        refused, columns = nothing.copy(), Columns(events, first, todo.sequences)
+        parts: dict[str, Part] = {}
         for spec in todo.specs:
             if spec.name not in asked and not first.any(todo.wheres.get(spec.name)):
                 continue
@@ -187,7 +236,7 @@ class Judge:
 
 
 def _new_store(spec: Spec) -> WindowStore:
-    return WindowStore(spec.withins, spec.lateness, distinct=spec.distinct, text=spec.text)
+    return WindowStore(spec.withins, spec.lateness, distinct=spec.distinct, text=spec.text, steps=len(spec.steps))
 
 
 def _below(arrays: Arrays, prefix: str) -> Arrays:

@@ -16,17 +16,17 @@ import numpy as np
 
 from rules.arrays import Bools, Floats, Ints
 from rules.prefetch import soon
+from rules.runs import LONG_RUN, NEVER, RUN, long_run
+from rules.sequences import began
 
 BASE, ORDER, FIRST, NEXT, NEWEST, SEEN = range(6)  # columns of `heads`; live rows are [FIRST, NEXT)
 COUNT, SUM, MIN, MAX, DISTINCT, LAST, RATE = range(7)  # columns of an answer
+COMPLETED: Final = SUM  # of a sequence: whether it is this event that completed it
 STATS: Final = 7
 TOP, STAMP, LIVE, AGAIN = range(4)  # slots of `counters`
 SMALLEST: Final = 4
 ORDERS: Final = 40
-NEVER: Final = -(2**62)
 ALWAYS: Final = 2**62
-RUN: Final = 6  # binary digits of the ordinals in a run
-LONG_RUN: Final = 12
 _FAR: Final = 16  # rows between asking for memory and reading it
 _HOUR: Final = 3_600_000.0
 _NEAR: Final = 128  # rows of a window that are looked at one by one before there is a search
@@ -131,15 +131,8 @@ def _changed(base: int, mask: int, first: int, last: int, made: Bools) -> None:
     while o < last:
         p = base + (o & mask)
         made[p >> RUN] = False
-        made[_long(p, made)] = False
+        made[long_run(p, made)] = False
         o = ((o >> RUN) + 1) << RUN
-
-
-@numba.njit(cache=True, nogil=True)
-def _long(p: int, made: Bools) -> int:
-    """The place, behind those of all runs, of the long run of a row's place."""
-    runs = made.size * 64 // 65
-    return int(runs + (p >> LONG_RUN))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -232,7 +225,7 @@ def _run(p: int, values: Floats, runs: Floats, made: Bools) -> int:
 @numba.njit(cache=True, nogil=True)
 def _long_run(p: int, values: Floats, runs: Floats, made: Bools) -> int:
     """The same of 4,096 rows."""
-    r = _long(p, made)
+    r = long_run(p, made)
     if not made[r]:
         _clear(runs[r])
         for q in range(p + (1 << LONG_RUN) - (1 << RUN), p - 1, -(1 << RUN)):
@@ -263,17 +256,23 @@ def _sum(base: int, mask: int, first: int, last: int, values: Floats, runs: Floa
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _answer(
-    code: int, at: int, withins: Ints, distinct: bool, stamp: int, seen: Ints, heads: Ints,
+    code: int, at: int, withins: Ints, distinct: bool, steps: int, stamp: int, seen: Ints, heads: Ints,
     times: Ints, values: Floats, bits: Ints, runs: Floats, made: Bools, sums: Floats, out: Floats,
 ) -> None:  # fmt: skip
     """Statistics of (at - within, at] for each window, shortest first: each row or run added once, nothing subtracted. A code
-    below 0 is a key without rows."""
+    below 0 is a key without rows. Of a sequence there is one: whether rows in the window hold it (1 or 0)."""
     base, mask, first, end = 0, 0, 0, 0
     if code >= 0 and heads[code, ORDER] >= 0:
         base, mask = heads[code, BASE], (SMALLEST << heads[code, ORDER]) - 1
         first, end = heads[code, FIRST], heads[code, NEXT]
         if end > first and times[base + ((end - 1) & mask)] > at:
             end = _after(base, mask, first, end, at, times)
+    if steps:
+        since = began(base, mask, first, end, at - withins[-1], steps, values, times, runs, made)
+        for w in range(withins.size):
+            out[w, :] = np.nan
+            out[w, COUNT] = out[w, COMPLETED] = since > at - withins[w]
+        return
     o, different = end, 0
     total, lost, least, most = 0.0, 0.0, np.inf, -np.inf
     for w in range(withins.size):
@@ -314,7 +313,7 @@ def _answer(
 @numba.njit(cache=True, nogil=True)
 def update(
     first: int, codes: Ints, ts: Ints, clock: Ints, prompt: Bools, value: Floats, insert: Bools, ask: Bools,
-    withins: Ints, horizon: int, idle: int, distinct: bool,
+    withins: Ints, horizon: int, idle: int, distinct: bool, steps: int,
     heads: Ints, times: Ints, values: Floats, bits: Ints, runs: Floats, made: Bools, refs: Ints, free: Ints,
     counters: Ints, seen: Ints, own: Floats, again: Floats, again_row: Ints, again_at: Ints, refused: Bools,
 ) -> int:  # fmt: skip
@@ -325,7 +324,7 @@ def update(
         _ahead(i, codes, heads, times, values)
         if code < 0:
             if ask[i]:
-                _answer(-1, ts[i], withins, False, 0, seen, heads, times, values, bits, runs, made, sums, own[i])
+                _answer(-1, ts[i], withins, False, steps, 0, seen, heads, times, values, bits, runs, made, sums, own[i])
             continue
         if heads[code, SEEN] < clock[i] - idle:
             forget(code, heads, times, values, refs, free, counters)
@@ -344,7 +343,11 @@ def update(
         if ask[i]:
             counters[STAMP] += 1
             stamp = counters[STAMP]
-            _answer(code, ts[i], withins, distinct, stamp, seen, heads, times, values, bits, runs, made, sums, own[i])
+            _answer(
+                code, ts[i], withins, distinct, steps, stamp, seen, heads, times, values, bits, runs, made, sums, own[i]
+            )
+            if steps and not (insert[i] and int(value[i]) >> (steps - 1)):
+                own[i, :, COMPLETED] = 0.0
             if late and insert[i]:
                 k = counters[AGAIN]
                 again_row[k] = i
@@ -352,7 +355,21 @@ def update(
                 counters[STAMP] += 1
                 stamp = counters[STAMP]
                 _answer(
-                    code, newest, withins, distinct, stamp, seen, heads, times, values, bits, runs, made, sums, again[k]
+                    code,
+                    newest,
+                    withins,
+                    distinct,
+                    steps,
+                    stamp,
+                    seen,
+                    heads,
+                    times,
+                    values,
+                    bits,
+                    runs,
+                    made,
+                    sums,
+                    again[k],
                 )
                 counters[AGAIN] += 1
     return codes.size

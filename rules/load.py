@@ -8,6 +8,7 @@ rules.errors.RuleError: x.yaml:1:1: key 'title' is missing
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,21 +16,34 @@ from rules import explain, reach
 from rules.cases import duration, read_case
 from rules.durations import spoken
 from rules.errors import RuleError, SqlError, meant
-from rules.model import AGGS, FOREIGN, RANKS, STATUSES, Agg, Condition, Episode, Feature, Rule
+from rules.model import AGGS, FOREIGN, RANKS, STATUSES, Absence, Agg, Condition, Episode, Feature, Rule
 from rules.nodes import Value, compose
+from rules.sequences import MOST_STEPS
 from rules.sql import parse
-from rules.tree import TRUE, TYPES, Type
+from rules.tree import TRUE, TYPES, Node, Type
 from topics.codes import DEPARTMENTS, SECTORS
 from topics.events import KINDS, all_columns
 
 LONGEST_WINDOW: Final = 32 * 86_400_000
 LONGEST_QUIET: Final = 366 * 86_400_000
 MAX_FEATURES: Final = 40
+SEQUENCE: Final = "sequence"  # the feature that a rule's own sequence is
 COLUMNS: Final[Mapping[str, Type]] = {name: TYPES[dtype] for name, dtype in all_columns().items()}
 _ID: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _FEATURE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_REQUIRED: Final = ("id", "title", "sector", "status", "on", "when", "severity", "episode", "department", "explain")
-KEYS: Final = (*_REQUIRED, "features", "basis", "source", "false_positives", "runbook", "tests")
+_REQUIRED: Final = ("id", "title", "sector", "status", "on", "severity", "episode", "department", "explain")
+KEYS: Final = (
+    *_REQUIRED,
+    "when",
+    "features",
+    "sequence",
+    "absence",
+    "basis",
+    "source",
+    "false_positives",
+    "runbook",
+    "tests",
+)
 
 
 def load_rule(path: Path) -> Rule:
@@ -73,11 +87,12 @@ def parse_rule(text: str, path: str) -> Rule:
     keys = top.mapping(KEYS, _REQUIRED)
     on = _kinds(keys["on"])
     sector = _code(keys["sector"], SECTORS, "sector")
-    features = _features(keys.get("features"))
+    features = _features(keys)
     types = {**COLUMNS, **{f.name: f.type for f in features}}
-    foreign = _one_foreign(keys.get("features"), features)
-    when = _condition(keys["when"], types)
-    _reachable(keys["when"], when, on, {f.name for f in features})
+    foreign = _one_foreign(keys.get("features", keys.get("sequence")), features)
+    when = _when(top, types, features, on)
+    _reachable(keys.get("when", top), when, on, {f.name for f in features})
+    episode = _episode(keys["episode"], foreign, "absence" in keys)
     explain_ = keys["explain"].string()
     try:
         explain.check(explain_, types)
@@ -92,13 +107,14 @@ def parse_rule(text: str, path: str) -> Rule:
         features=features,
         when=when,
         severity=_severity(keys["severity"], types),
-        episode=_episode(keys["episode"], foreign),
+        episode=episode,
         department=_code(keys["department"], DEPARTMENTS, "department"),
         explain=explain_,
         basis=_optional(keys, "basis"),
         source=_optional(keys, "source"),
         false_positives=keys["false_positives"].strings() if "false_positives" in keys else (),
         runbook=_optional(keys, "runbook"),
+        absence=_absence(keys["absence"], episode) if "absence" in keys else None,
         tests=tuple(read_case(item, sector, on) for item in keys["tests"].many()) if "tests" in keys else (),
         path=path,
         text=text,
@@ -140,6 +156,19 @@ def _condition(value: Value, types: Mapping[str, Type]) -> Condition:
         value.fail(error.message, error.offset)
 
 
+def _when(top: Value, types: Mapping[str, Type], features: tuple[Feature, ...], on: tuple[str, ...]) -> Condition:
+    """`when`; with a `sequence` it holds on events that complete it."""
+    given = _condition(top.keys["when"], types) if "when" in top.keys else None
+    if "sequence" not in top.keys:
+        return given or top.fail("key 'when' is missing")
+    step, last = features[-1].where, features[-1].steps[-1]
+    if not any(reach.can_hold(last.tree, kind) for kind in on):
+        top.keys["sequence"].fail(f"its last step can be none of the kinds in 'on': {', '.join(on)}")
+    parts = [part for part in (step, given, Condition(parse(SEQUENCE, types), SEQUENCE)) if part is not None]
+    tree = Node("and", "bool", tuple(part.tree for part in parts))
+    return Condition(tree, " AND ".join(f"({part.text})" for part in parts))
+
+
 def _reachable(value: Value, when: Condition, on: tuple[str, ...], features: set[str]) -> None:
     for kind in on:
         if not reach.can_hold(when.tree, kind):
@@ -158,40 +187,61 @@ def _severity(value: Value, types: Mapping[str, Type]) -> tuple[tuple[str, Condi
     return tuple((colour, _condition(bands[colour], types)) for colour in graver_first)
 
 
-def _episode(value: Value, foreign: str | None) -> Episode:
+def _absence(value: Value, episode: Episode) -> Absence:
+    """What must come after an event, at the key of its episode."""
+    keys = value.mapping(("of", "within", "grace"), ("within",))
+    grace = duration(keys["grace"]) if "grace" in keys else 0
+    if not 0 <= grace <= LONGEST_WINDOW:
+        keys["grace"].fail(f"grace is at most {spoken(LONGEST_WINDOW)}")
+    of = _condition(keys["of"], COLUMNS) if "of" in keys else None
+    if of is not None and not reach.feeders(episode.by, None, of.tree):
+        keys["of"].fail(f"no kind of event can be what is awaited ({', '.join(episode.by)} and condition together)")
+    return Absence(of, _within(keys["within"]), grace)
+
+
+def _episode(value: Value, foreign: str | None, own: bool) -> Episode:
+    """`own`: its key need not be that of a feature."""
     keys = value.mapping(("by", "quiet"), ("quiet",))
     quiet = duration(keys["quiet"])
     if not 0 < quiet <= LONGEST_QUIET:
         keys["quiet"].fail("quiet is more than 0 and at most 366d")
-    root = foreign or "subject"
     by = tuple(_code(item, COLUMNS, "column") for item in keys["by"].many()) if "by" in keys else ()
+    root = foreign or next((name for name in by if own and name in FOREIGN), "subject")
+    foreign = root if root in FOREIGN else None
     for name in by:
         if name in FOREIGN and name != foreign:
             keys["by"].fail(f"episodes by {name} need a feature by {name}; this rule is judged by {root}")
     return Episode((root, *(name for name in by if name != root)), quiet)
 
 
-def _features(value: Value | None) -> tuple[Feature, ...]:
-    if value is None:
-        return ()
-    keys = value.mapping(value.keys)
-    if len(keys) > MAX_FEATURES:
-        value.fail(f"a rule has at most {MAX_FEATURES} features")
-    return tuple(_feature(name, item) for name, item in keys.items())
+def _features(top: Mapping[str, Value]) -> tuple[Feature, ...]:
+    """The features of a rule; its `sequence` is one more, the last."""
+    found: tuple[Feature, ...] = ()
+    if "features" in top:
+        keys = top["features"].mapping(top["features"].keys)
+        if len(keys) > MAX_FEATURES:
+            top["features"].fail(f"a rule has at most {MAX_FEATURES} features")
+        if "sequence" in top and SEQUENCE in keys:
+            keys[SEQUENCE].fail("a rule with a sequence of its own has no feature of that name")
+        found = tuple(_feature(name, item) for name, item in keys.items())
+    if "sequence" in top:
+        given = top["sequence"].mapping(("steps", "within", "by"), ("steps", "within"))
+        whole = _sequence(SEQUENCE, top["sequence"], _within(given["within"]), _by(given))
+        found += (replace(whole, agg="completed"),)
+    return found
 
 
 def _feature(name: str, value: Value) -> Feature:
     if not _FEATURE.fullmatch(name) or name in COLUMNS or not _free(name):
         value.fail(f"'{name[:40]}' cannot name a feature: lower-case letters, digits and _, and no column or SQL word")
-    keys = value.mapping(("agg", "of", "within", "by", "where"), ("agg", "within"))
+    keys = value.mapping(("agg", "of", "within", "by", "where", "steps"), ("agg", "within"))
     agg: Agg = _code(keys["agg"], AGGS, "agg")  # type: ignore[assignment]
-    within = duration(keys["within"])
-    if not 0 < within <= LONGEST_WINDOW:
-        keys["within"].fail(f"within is more than 0 and at most {spoken(LONGEST_WINDOW)}")
-    by = tuple(_code(item, COLUMNS, "column") for item in keys["by"].many()) if "by" in keys else ("subject",)
-    if sum(b in FOREIGN for b in by) > 1:
-        keys["by"].fail(f"by takes at most one of {', '.join(FOREIGN)}")
+    within, by = _within(keys["within"]), _by(keys)
     of = _code(keys["of"], COLUMNS, "column") if "of" in keys else None
+    if agg == "sequence":
+        return _sequence(name, value, within, by)
+    if "steps" in keys:
+        keys["steps"].fail(f"only a sequence has steps, not {agg}")
     if of is None and agg != "count":
         value.fail(f"{agg} needs 'of', the column it is taken of")
     type_ = _feature_type(value, agg, of)
@@ -200,6 +250,40 @@ def _feature(name: str, value: Value) -> Feature:
     if not reach.feeders(by, of, where.tree if where else TRUE):
         value.fail(f"no kind of event has what feature '{name}' asks for (by, of and where together)")
     return feature
+
+
+def _within(value: Value) -> int:
+    within = duration(value)
+    if not 0 < within <= LONGEST_WINDOW:
+        value.fail(f"within is more than 0 and at most {spoken(LONGEST_WINDOW)}")
+    return within
+
+
+def _by(keys: Mapping[str, Value]) -> tuple[str, ...]:
+    by = tuple(_code(item, COLUMNS, "column") for item in keys["by"].many()) if "by" in keys else ("subject",)
+    if sum(b in FOREIGN for b in by) > 1:
+        keys["by"].fail(f"by takes at most one of {', '.join(FOREIGN)}")
+    return by
+
+
+def _sequence(name: str, value: Value, within: int, by: tuple[str, ...]) -> Feature:
+    """The feature of `steps` that must have come one after the other."""
+    keys = value.keys
+    for wrong in ("of", "where"):
+        if wrong in keys:
+            keys[wrong].fail(f"a sequence has steps, no {wrong}")
+    if "steps" not in keys:
+        value.fail("a sequence needs 'steps', the conditions of its events in their order")
+    steps = tuple(_condition(item, COLUMNS) for item in keys["steps"].many())
+    if not 2 <= len(steps) <= MOST_STEPS:  # noqa: PLR2004 - said in the message
+        keys["steps"].fail(f"a sequence has 2 to {MOST_STEPS} steps")
+    for item, step in zip(keys["steps"].many(), steps, strict=True):
+        if not reach.feeders(by, None, step.tree):
+            item.fail(f"no kind of event can be this step of '{name}' ({', '.join(by)} and condition together)")
+    where = Node("or", "bool", tuple(step.tree for step in steps))
+    return Feature(
+        name, "sequence", None, within, by, Condition(where, " OR ".join(s.text for s in steps)), "bool", steps
+    )
 
 
 def _feature_type(value: Value, agg: Agg, of: str | None) -> Type:

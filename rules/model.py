@@ -6,8 +6,8 @@ from typing import Any, Final, Literal
 
 from rules.tree import Node, Type, canonical, columns, lists
 
-Agg = Literal["count", "sum", "avg", "min", "max", "distinct", "last", "rate"]
-AGGS: Final = ("count", "sum", "avg", "min", "max", "distinct", "last", "rate")
+Agg = Literal["count", "sum", "avg", "min", "max", "distinct", "last", "rate", "sequence", "completed"]
+AGGS: Final = ("count", "sum", "avg", "min", "max", "distinct", "last", "rate", "sequence")
 STATUSES: Final = ("draft", "shadow", "live", "retired")
 FOREIGN: Final = ("region", "person", "chain")
 RANKS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
@@ -40,7 +40,8 @@ class Condition:
 @dataclass(frozen=True, slots=True)
 class Feature:
     """An exact sliding window by event time: `agg` of column `of` over the last `within` ms of the key `by`, of events
-    (of any kind) for which `where` holds. `type` is what a condition sees."""
+    (of any kind) for which `where` holds. `type` is what a condition sees. A sequence has `steps`, and `where` is any of them;
+    of agg `completed` (a rule's own) it is true only of events that are the last step, or late."""
 
     name: str
     agg: Agg
@@ -49,6 +50,7 @@ class Feature:
     by: tuple[str, ...]
     where: Condition | None
     type: Type
+    steps: tuple[Condition, ...] = ()
 
     @property
     def foreign(self) -> str | None:
@@ -65,8 +67,18 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True)
+class Absence:
+    """What should come after an event for which `when` holds, at the episode's key: an event for which `of` holds (None: another
+    of its own), within so many ms; `grace`: how much longer to wait for what is reported late."""
+
+    of: Condition | None
+    within: int
+    grace: int
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
-    """A clue that a test expects: of the event at `at` ms after the test's start."""
+    """A clue that a test expects: of the event (or the end of the wait) at `at` ms after the test's start."""
 
     at: int
     severity: str
@@ -74,7 +86,8 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A test inside a rule: `events` in arrival order, whole (every column of their kind), times in ms UTC."""
+    """A test inside a rule: `events` in arrival order, whole (every column of their kind), times in ms UTC; `until`: how far the
+    log's time goes on after them."""
 
     name: str
     start: int
@@ -82,6 +95,7 @@ class Case:
     expect: tuple[Expected, ...]
     lists: tuple[tuple[str, frozenset[str]], ...]
     line: int
+    until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +117,7 @@ class Rule:
     source: str
     false_positives: tuple[str, ...]
     runbook: str
+    absence: Absence | None
     tests: tuple[Case, ...] = field(compare=False)
     path: str = field(compare=False)
     text: str = field(compare=False, repr=False)
@@ -110,12 +125,14 @@ class Rule:
     @property
     def foreign(self) -> str | None:
         """The foreign key the rule is judged by (in the regional stage), or None for the subject."""
-        return next((f.foreign for f in self.features if f.foreign), None)
+        root = self.episode.by[0]
+        return root if root in FOREIGN else None
 
     @property
     def lists(self) -> frozenset[str]:
         """Every list it asks."""
         wheres = [f.where for f in self.features if f.where]
+        wheres += [self.absence.of] if self.absence and self.absence.of else []
         return frozenset().union(*(c.lists for c in (self.when, *wheres, *(c for _, c in self.severity))))
 
     def meaning(self) -> dict[str, Any]:
@@ -136,7 +153,7 @@ class Rule:
             "source": self.source,
             "false_positives": list(self.false_positives),
             "runbook": self.runbook,
-        }
+        } | ({"absence": _absence(self.absence)} if self.absence else {})
 
     @property
     def version(self) -> str:
@@ -154,4 +171,9 @@ def _feature(feature: Feature) -> dict[str, Any]:
         "within": feature.within,
         "by": list(feature.by),
         "where": feature.where.canonical if feature.where else None,
-    }
+    } | ({"steps": [step.canonical for step in feature.steps]} if feature.steps else {})
+
+
+def _absence(absence: Absence) -> dict[str, Any]:
+    of = absence.of.canonical if absence.of else None
+    return {"of": of, "within": absence.within, "grace": absence.grace}

@@ -5,7 +5,7 @@ Features that share (by, of, where) share a store, whatever rule they stand in.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -19,6 +19,13 @@ from topics.events import all_columns
 
 DTYPES: Final = all_columns()
 KEY: Final = "_key"
+LOG_TYPES: Final[dict[str, type[pl.DataType]]] = {  # columns that say where a record stands
+    "_offset": pl.Int64,
+    "_ts": pl.Int64,
+    "_topic": pl.String,
+    "_partition": pl.Int64,
+    KEY: pl.String,
+}
 APART: Final = "\x1f"  # between the parts of a key; no identifier holds it
 _ALWAYS: Final = (
     "event_id",
@@ -36,7 +43,7 @@ _PREFIXED: Final = frozenset({"person", "chain"})  # columns whose values alread
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One window store: key columns below its root, column, condition, windows, kinds that feed it."""
+    """One window store: key columns below its root, column, condition, windows, kinds that feed it, steps of a sequence."""
 
     name: str
     foreign: str | None
@@ -46,6 +53,7 @@ class Spec:
     aggs: tuple[tuple[int, str], ...]  # (window, aggregate), each once
     kinds: tuple[str, ...]
     lateness: int
+    steps: tuple[Node, ...] = ()
 
     @property
     def withins(self) -> frozenset[int]:
@@ -120,6 +128,13 @@ class Judged:
         shown = {name: self.features.get(name, name) for name in self.shown}
         return tuple(({name: name for name in _ALWAYS} | shown).items())
 
+    @cached_property
+    def schema(self) -> dict[str, type[pl.DataType]]:
+        """Types of what a clue shows, by name; then its key and rank."""
+        types = {f.name: feature_dtype(f.agg, f.of) for f in self.rule.features}
+        shown = {name: types.get(name) or DTYPES.get(name) or LOG_TYPES[name] for name, _ in self.told}
+        return shown | {"key": pl.String, "rank": pl.Int64}
+
     def columns(self) -> frozenset[str]:
         """Event columns it reads."""
         severity = frozenset[str]().union(*(c.columns for _, c in self.rule.severity))
@@ -145,11 +160,18 @@ def gate(rule: Rule) -> Node:
     return without(rule.when.tree, frozenset(f.name for f in rule.features))
 
 
+def awaited(rule: Rule, kind: str) -> Node | None:
+    """What a rule of absence waits for, if an event of that kind can be it."""
+    of = rule.absence.of if rule.absence else None
+    return of.tree if of and kind in reach.feeders(rule.episode.by, None, of.tree) else None
+
+
 def store_of(feature: Feature, foreign: str | None) -> str:
-    """The name of the store that a feature of a rule reads: a hash of key, column and condition."""
+    """The name of the store that a feature of a rule reads: a hash of key, column, condition and steps."""
     by = tuple(name for name in feature.by if name != (foreign or "subject"))
     where = feature.where.canonical if feature.where else ""
-    text = "\n".join([foreign or "subject", *by, "", feature.of or "", where])
+    steps = [step.canonical for step in feature.steps]
+    text = "\n".join([foreign or "subject", *by, "", feature.of or "", where, *steps])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -182,12 +204,13 @@ def _spec(feature: Feature, rule: Rule, lateness: Mapping[str, int]) -> Spec:
         ((feature.within, feature.agg),),
         kinds,
         max(lateness.get(kind, 0) for kind in (*kinds, *rule.on)),
+        tuple(step.tree for step in feature.steps),
     )
 
 
 def _merged(one: Spec, other: Spec) -> Spec:
     aggs = tuple(sorted({*one.aggs, *other.aggs}))
-    return Spec(one.name, one.foreign, one.by, one.of, one.where, aggs, one.kinds, max(one.lateness, other.lateness))
+    return replace(one, aggs=aggs, lateness=max(one.lateness, other.lateness))
 
 
 def judged(rule: Rule, order: int, lists: Lists) -> Judged:
@@ -237,6 +260,8 @@ def feature_dtype(agg: str, of: str | None) -> type[pl.DataType]:
     """The polars type of a feature."""
     if agg in ("count", "distinct"):
         return pl.Int64
+    if agg in ("sequence", "completed"):
+        return pl.Boolean
     if agg in ("min", "max", "last") and of is not None:
         return DTYPES[of]
     return pl.Float64

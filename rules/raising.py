@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from rules import clues
+from rules.absence import Silence
 from rules.arrays import Bools, Ints
 from rules.episodes import HOUR, Episodes, Raise, StormCap
 from rules.features import View
@@ -79,6 +80,23 @@ def _second_time(judged: Judged, view: View) -> Ints:
     return latest
 
 
+def shown_by(hit: Hit, source: Source) -> tuple[Ints, pl.DataFrame]:
+    """The places of a hit that reach a severity, and what clues would show of them (`Judged.schema`)."""
+    judged, places = hit.judged, hit.places
+    frame = hit.view.frame if places.size == hit.view.frame.height else hit.view.frame[places]
+    rank = pl.lit(judged.rank) if judged.bands is None else judged.bands
+    where = {"_topic": pl.lit(source.topic), "_partition": pl.lit(source.partition)}
+    columns = [
+        (where[column] if column in where and column not in frame.columns else pl.col(column)).alias(name)
+        for name, column in judged.told
+    ]
+    found = frame.select(*columns, judged.key.alias("key"), rank.alias("rank")).cast(judged.schema)  # type: ignore[arg-type]
+    if judged.bands is None:
+        return places, found
+    reached = found["rank"].to_numpy() > 0
+    return places[reached], found.filter(pl.Series(reached))
+
+
 @dataclass(slots=True)
 class Raiser:
     """Episodes and storm counts of one judge, and how many firings and clues they held back, by rule."""
@@ -88,8 +106,10 @@ class Raiser:
     suppressed: dict[str, int] = field(default_factory=dict)
     capped: dict[str, int] = field(default_factory=dict)
 
-    def clues(self, hits: Sequence[Hit], source: Source) -> list[dict[str, Any]]:
-        """The clues of all hits of a batch, in arrival order."""
+    def clues(
+        self, hits: Sequence[Hit], source: Source, silences: Sequence[tuple[Judged, Silence]] = ()
+    ) -> list[dict[str, Any]]:
+        """The clues of all hits of a batch, and of silences that its events ended, in arrival order."""
         views = list({id(hit.view): hit.view for hit in hits}.values())
         rules = {hit.judged.order: hit.judged for hit in hits}
         firings: dict[int, list[_Firing]] = {order: [] for order in rules}
@@ -99,9 +119,10 @@ class Raiser:
         dues = [
             due for order, fired in firings.items() for due in self._dues(rules[order], sorted(fired), source.clock)
         ]
-        ranked: list[Ranked] = []
+        ranked = list(self._of_silences(silences))
         for due, row in zip(dues, _shown(views, dues, source), strict=True):
-            record = self._record(due, row, int(source.clock[due.firing.row]))
+            at, clock = row["occurred_at"], int(source.clock[due.firing.row])
+            record = self._record(due, row, at, clock)
             if record is not None:
                 ranked.append(((due.firing.row, due.firing.turn, due.judged.order), record))
         ranked.sort(key=lambda one: one[0])
@@ -119,8 +140,23 @@ class Raiser:
             self.suppressed[rule] = self.suppressed.get(rule, 0) + len(fired) - len(dues)
         return dues
 
-    def _record(self, due: _Due, row: dict[str, Any], clock: int) -> dict[str, Any] | None:
-        judged, hour = due.judged, row["occurred_at"] // HOUR
+    def _of_silences(self, silences: Sequence[tuple[Judged, Silence]]) -> Iterator[Ranked]:
+        """Clues of what did not come, before those of the event that ended the wait."""
+        for judged, one in silences:
+            quiet, event = judged.rule.episode.quiet, one.shown["event_id"]
+            due = self.episodes.fire(
+                judged.rule.id, one.key, event, at=one.at, rank=one.rank, clock=one.clock, quiet=quiet
+            )
+            if due is None:
+                self.suppressed[judged.rule.id] = self.suppressed.get(judged.rule.id, 0) + 1
+                continue
+            firing = _Firing(one.row, -1, -1, -1, event, one.key, one.rank, one.at)
+            record = self._record(_Due(judged, firing, due), one.shown, one.at, one.clock)
+            if record is not None:
+                yield (one.row, -1, judged.order), record | {"occurred_at": one.at, "raised_at": one.clock}
+
+    def _record(self, due: _Due, row: Mapping[str, Any], at: int, clock: int) -> dict[str, Any] | None:
+        judged, hour = due.judged, at // HOUR
         outcome = self.storms.take(judged.rule.id, hour, clock)
         if outcome == "clue":
             return clues.clue(judged, due.firing.key, due.due, due.firing.rank, row)

@@ -78,6 +78,7 @@ def clues_of(rule: Rule, case: Case, lateness: Mapping[str, int] = LATENESS) -> 
             copies = here.copies(kind, frame)
             frame = frame[copies["row"].to_numpy()].with_columns(copies["key"].alias("_key"))  # noqa: PLW2901
         found.append((there if rule.foreign else here).judge(kind, frame, topic=KINDS[kind].topic, partition=0))
+    found += [judge.tick(case.until) for judge in (here, there)]
     return pl.concat(found)
 
 

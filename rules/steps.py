@@ -11,20 +11,13 @@ from rules import plan
 from rules.arrays import Bools
 from rules.compile import Lists, expression
 from rules.model import Rule
-from rules.plan import DTYPES, KEY, Judged, Spec
+from rules.plan import DTYPES, KEY, LOG_TYPES, Judged, Spec
 from rules.tree import Node, canonical, columns, conjuncts
 from topics.buffers import constant, missing, select, truths
 
 ALWAYS: Final = ("event_id", "subject", "subject_name", "region", "occurred_at", "observed_at", "_offset", "_ts")
 OPTIONAL: Final = ("_topic", "_partition")  # where copies of events from many partitions say what they are copies of
-_OWN: Final[dict[str, type[pl.DataType]]] = {
-    "_offset": pl.Int64,
-    "_ts": pl.Int64,
-    "_topic": pl.String,
-    "_partition": pl.Int64,
-    KEY: pl.String,
-}
-_TYPES: Final = DTYPES | _OWN
+_TYPES: Final = DTYPES | LOG_TYPES
 _NAMES: Final = {name: pl.col(name) for name in DTYPES}
 Parts = tuple[str, ...]  # of a condition: names of columns of the first pass that must all be true
 
@@ -32,15 +25,20 @@ Parts = tuple[str, ...]  # of a condition: names of columns of the first pass th
 @dataclass(frozen=True, slots=True)
 class Steps:
     """For one kind: rules without and with features, stores it feeds or asks; `first`, the expressions of the first pass: every
-    part of a gate or store condition once, however many rules share it, and compound keys; which parts make the gate of a rule
-    (by order) and the condition of a store (by name; one the kind cannot feed is absent); columns read."""
+    part of a gate or store condition once, however many rules share it, and compound keys; rules of absence that wait from or for
+    an event of this kind, and by order what they wait for; which parts make the gate of a rule
+    (by order) and the condition of a store (by name; one the kind cannot feed is absent), and each step of one of sequences;
+    columns read."""
 
     plain: tuple[Judged, ...]
     featured: tuple[Judged, ...]
+    absent: tuple[Judged, ...]
+    awaited: Mapping[int, Parts]
     specs: tuple[Spec, ...]
     first: tuple[pl.Expr, ...]
     gates: Mapping[int, Parts]
     wheres: Mapping[str, Parts]
+    sequences: Mapping[str, tuple[Parts, ...]]
     columns: tuple[str, ...]
 
 
@@ -91,12 +89,25 @@ def steps(kind: str, rules: Sequence[Judged], specs: Iterable[Spec], lists: List
     asked = frozenset[str]().union(*(j.stores for j in triggered))
     mine = tuple(s for s in specs if kind in s.kinds or s.name in asked)
     first: dict[str, pl.Expr] = {s.key_name: s.key.alias(s.key_name) for s in mine if s.by}
+    awaiting = {j.order: of for j in rules if (of := plan.awaited(j.rule, kind)) is not None}
+    awaited = {
+        j.order: tuple(_parts(awaiting[j.order], j.rule.foreign, lists, first)) for j in rules if j.order in awaiting
+    }
+    absent = tuple(j for j in rules if j.rule.absence and (kind in j.rule.on or j.order in awaiting))
+    first |= {j.key_name: j.key.alias(j.key_name) for j in absent}
     gates = {j.order: tuple(_parts(j.gate, j.rule.foreign, lists, first)) for j in triggered}
     wheres = {s.name: tuple(_parts(s.where, s.foreign, lists, first)) for s in mine if kind in s.kinds}
+    sequences = {
+        s.name: tuple(tuple(_parts(step, s.foreign, lists, first)) for step in s.steps)
+        for s in mine
+        if s.steps and kind in s.kinds
+    }
     names = frozenset[str]().union(*(j.columns() for j in triggered), *(s.columns() for s in mine))
+    names |= frozenset[str]().union(*(columns(of) for of in awaiting.values()), *(j.rule.episode.by for j in absent))
+    names &= DTYPES.keys()
     read = (*ALWAYS, *sorted(names - {*ALWAYS}), *((KEY,) if foreign else ()))
     plain, featured = (tuple(j for j in triggered if bool(j.stores) == has) for has in (False, True))
-    return Steps(plain, featured, mine, tuple(first.values()), gates, wheres, read)
+    return Steps(plain, featured, absent, awaited, mine, tuple(first.values()), gates, wheres, sequences, read)
 
 
 def copied(kind: str, rules: Sequence[Rule], lateness: Mapping[str, int], lists: Lists) -> Copies:
@@ -107,6 +118,7 @@ def copied(kind: str, rules: Sequence[Rule], lateness: Mapping[str, int], lists:
     for rule in rules:
         trees = [plan.gate(rule)] if kind in rule.on else []
         trees += [s.where for s in plan.specs([rule], lateness).values() if kind in s.kinds]
+        trees += [of] if (of := plan.awaited(rule, kind)) is not None else []
         for tree in trees:
             name = f"{KEY} of {rule.foreign}"
             first[name] = plan.foreign_key(str(rule.foreign)).alias(name)

@@ -21,6 +21,7 @@ import polars as pl
 from rules import kernel
 from rules.arrays import Arrays, Bools, Floats, Ints
 from rules.keytable import KeyTable, TextColumn
+from rules.runs import LONG_RUN, NEVER, RUN
 from topics.buffers import filled
 
 DAY: Final = 86_400_000
@@ -74,7 +75,8 @@ class Answers:
 
 
 class WindowStore:
-    """State of one group of features. `lateness`: the longest allowed among its kinds, ms; `text`: values are texts.
+    """State of one group of features. `lateness`: the longest allowed among its kinds, ms; `text`: values are texts; `steps`:
+    values are sets of so many steps of a sequence.
 
     >>> store = WindowStore([60_000], lateness=0)
     >>> n, ones = 3, np.ones(3, np.bool_)
@@ -83,7 +85,10 @@ class WindowStore:
     [1.0, 2.0, 2.0]
     """
 
-    def __init__(self, withins: Iterable[int], lateness: int, *, distinct: bool = False, text: bool = False) -> None:
+    def __init__(
+        self, withins: Iterable[int], lateness: int, *, distinct: bool = False, text: bool = False, steps: int = 0
+    ) -> None:
+        self._steps = steps
         self._text = KeyTable() if text else None
         self._texts_kept = 0
         self._distinct = distinct
@@ -112,13 +117,13 @@ class WindowStore:
 
     def _forget_runs(self) -> None:
         """Aggregates of runs for an arena of this size, none made yet."""
-        runs = (self._times.size >> kernel.RUN) + (self._times.size >> kernel.LONG_RUN)
+        runs = (self._times.size >> RUN) + (self._times.size >> LONG_RUN)
         self._runs, self._made = np.empty((runs, 4)), np.zeros(runs, np.bool_)
 
     @staticmethod
     def _fresh_heads(count: int) -> Ints:
         heads = np.zeros((count, 6), np.int64)
-        heads[:, kernel.ORDER], heads[:, kernel.NEWEST], heads[:, kernel.SEEN] = -1, kernel.NEVER, kernel.ALWAYS
+        heads[:, kernel.ORDER], heads[:, kernel.NEWEST], heads[:, kernel.SEEN] = -1, NEVER, kernel.ALWAYS
         return heads
 
     @property
@@ -155,7 +160,7 @@ class WindowStore:
         while True:
             done = kernel.update(
                 done, codes, batch.ts, batch.clock, batch.prompt, numbers.values, insert, batch.ask & keys.valid,
-                self._withins, self._horizon, self._idle, self._distinct,
+                self._withins, self._horizon, self._idle, self._distinct, self._steps,
                 self._heads, self._times, self._values, self._values.view(np.int64), self._runs, self._made,
                 self._refs, self._free, self._counters, self._seen, own, again, again_row, again_at, refused,
             )  # fmt: skip

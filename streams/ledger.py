@@ -13,6 +13,7 @@ from typing import Any, Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.chunk import Chunk, chunk_of
+from streams.pulse import Pulse
 from topics.catalogue import PROGRESS_STAGES
 from topics.records import BLOB, PROGRESS
 from topics.wire import decode, encode
@@ -106,7 +107,8 @@ class Row:
 class Ledger:
     """Reads of one task. The consumer is opened by the first read and closed by `close`, once the task is live."""
 
-    def __init__(self, client: dict[str, Any], prefix: str, partition: int) -> None:
+    def __init__(self, client: dict[str, Any], prefix: str, partition: int, pulse: Pulse | None = None) -> None:
+        self._pulse = pulse or Pulse()
         self._client = client
         self._prefix = prefix
         self._partition = partition
@@ -115,7 +117,7 @@ class Ledger:
     @property
     def _reader(self) -> "_Reader":
         if self._open is None:
-            self._open = _Reader(self._client)
+            self._open = _Reader(self._client, self._pulse)
         return self._open
 
     def close(self) -> None:
@@ -177,14 +179,16 @@ class Ledger:
             low, _ = self._reader.ends(self._prefix + topic, partition)
             if low > first:
                 raise LedgerLostError(f"{topic}/{partition} begins at {low}, replay needs {first}")
-        return Replay(self._client, self._prefix, partition, firsts)
+        return Replay(self._client, self._prefix, partition, firsts, self._pulse)
 
 
 class Replay:
     """Slices of the input topics, read again in the order in which they were decided."""
 
-    def __init__(self, client: dict[str, Any], prefix: str, partition: int, firsts: Mapping[str, int]) -> None:
-        self._readers = {topic: _Reader(client) for topic in firsts}
+    def __init__(
+        self, client: dict[str, Any], prefix: str, partition: int, firsts: Mapping[str, int], pulse: Pulse
+    ) -> None:
+        self._readers = {topic: _Reader(client, pulse) for topic in firsts}
         self._partition = partition
         self._records = {
             topic: _peekable(reader.read(prefix + topic, partition, firsts[topic], _NO_END))
@@ -234,7 +238,9 @@ def blobs(name: str, told: Mapping[str, Any], body: bytes) -> Iterator[tuple[byt
 class _Reader:
     """A read-committed consumer outside any group."""
 
-    def __init__(self, client: dict[str, Any]) -> None:
+    def __init__(self, client: dict[str, Any], pulse: Pulse) -> None:
+        self._pulse = pulse
+        pulse.beat()
         self._known: set[str] = set()
         self._consumer = Consumer(
             client
@@ -260,6 +266,7 @@ class _Reader:
         deadline = time.monotonic() + _ENDS_SECONDS
         self._known.add(topic)
         while True:
+            self._pulse.beat()
             try:
                 low, high = self._consumer.get_watermark_offsets(
                     TopicPartition(topic, partition), timeout=_ENDS_SECONDS
@@ -282,6 +289,7 @@ class _Reader:
         quiet = 0.0
         position = first
         while quiet < _OUT_OF_PATIENCE:
+            self._pulse.beat()
             # consume() comes back early only with all it was asked for: ask for no more than can come, and briefly
             messages = self._consumer.consume(max(1, min(10_000, end - position)), _POLL_SECONDS)
             quiet = 0.0 if messages else quiet + _POLL_SECONDS

@@ -12,6 +12,7 @@ from faust.types import TP
 from streams import metrics
 from streams.chunk import Chunk
 from streams.controls import Controls
+from streams.pulse import STUCK_SECONDS
 from streams.stage import Stage
 from streams.task import Task, TaskOptions
 
@@ -102,6 +103,10 @@ class Runtime:
     def ready(self) -> bool:
         """Whether every owned task is live (a worker without tasks is ready once it has been assigned none)."""
         return self.assigned_at > 0 and all(task.live for task in list(self.tasks.values()))
+
+    def stuck(self) -> list[str]:
+        """Tasks that do not get on, by name: only a new process helps them."""
+        return [task.name for task in list(self.tasks.values()) if task.pulse.silent() > STUCK_SECONDS]
 
     def stop(self) -> None:
         """Stop all tasks after the batch at hand."""

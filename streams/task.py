@@ -22,6 +22,7 @@ from streams.align import aligned
 from streams.chunk import Chunk, cut, merged, weight
 from streams.controls import Controls
 from streams.ledger import Checkpoint, Ledger, LedgerUnreachableError, Progress, blobs, ledger_partition
+from streams.pulse import Pulse
 from streams.quarantine import Quarantine
 from streams.stage import Outbox, Stage
 from streams.writer import LONGEST_BACKOFF, Records, Stopping, Writer, fenced
@@ -85,8 +86,9 @@ class Task:
         self._moved, self._drained, self._unfetched = moved, drained, unfetched
         self._futile: dict[str, int] = {}
         self.stage = make()
+        self.pulse = Pulse()
         where = ledger_partition(name, partition, options.partitions)
-        self._ledger = Ledger(options.client, options.prefix, where)
+        self._ledger = Ledger(options.client, options.prefix, where, self.pulse)
         self._ledger_partition = where
         self._queues: dict[str, deque[Chunk]] = {topic: deque() for topic in self.stage.topics}
         self._rows = self._bytes = 0
@@ -95,7 +97,7 @@ class Task:
         self._live = False
         self._owned = threading.Event()
         identity = f"{options.prefix}{options.group}.{self.name}"
-        self._writer = Writer(options.client, options.prefix, identity, name)
+        self._writer = Writer(options.client, options.prefix, identity, name, self.pulse)
         self._progress = Progress()
         self._next: dict[str, int] = {}
         self._obeyed: dict[str, int] = {}
@@ -206,6 +208,7 @@ class Task:
         log.warning("task.again", task=self.name, cause=cause, error=words[:300], wait=backoff)
         self._owned.clear()
         self._close()
+        self.pulse.beat()
         with self._signal:
             self._clear()
             self._signal.wait_for(lambda: self._stopping, backoff)
@@ -254,6 +257,7 @@ class Task:
         replay = self._ledger.replay(self.partition, firsts)
         try:
             for progress in batches:
+                self.pulse.beat()
                 if self._stopping:
                     raise Stopping
                 self._obey(progress.controls)
@@ -269,6 +273,7 @@ class Task:
         """Wait for the control topics. Raises Stopping, LedgerUnreachableError."""
         deadline = time.monotonic() + CONTROL_SECONDS
         while not ready(0.2):
+            self.pulse.beat()
             if self._stopping:
                 raise Stopping
             if time.monotonic() > deadline:
@@ -291,7 +296,9 @@ class Task:
     def _take(self) -> list[Chunk]:
         """Chunks of one batch, in arrival order. Empty when it is time for a checkpoint. Raises Stopping."""
         with self._signal:
+            self.pulse.rest()
             self._signal.wait_for(lambda: self._stopping or self._rows > 0, self._patience())
+            self.pulse.beat()
             if self._rows and len(self._queues) > 1:
                 self._wait_for_slower_topics()
             if self._stopping:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams import metrics
+from streams.pulse import Pulse
 
 Records = Sequence[tuple[bytes, bytes, int]]  # key, value, partition or -1
 CALL_SECONDS: Final = 10.0
@@ -35,8 +36,11 @@ class Stopping(Exception):  # noqa: N818 - a signal between frames of the task's
 class Writer:
     """Used by one thread; only `stop` comes from others. After a KafkaException: `close`, then `own` again."""
 
-    def __init__(self, client: Mapping[str, Any], prefix: str, identity: str, label: str) -> None:
-        """`identity`: the transactional id; `label`: the stage's name in metrics."""
+    def __init__(
+        self, client: Mapping[str, Any], prefix: str, identity: str, label: str, pulse: Pulse | None = None
+    ) -> None:
+        """`identity`: the transactional id; `label`: the stage's name in metrics; `pulse`: beats before each call."""
+        self._pulse = pulse or Pulse()
         self._client, self._prefix, self._identity, self._label = client, prefix, identity, label
         self._producer: Producer | None = None
         self._stopping = threading.Event()
@@ -57,6 +61,7 @@ class Writer:
         if self._stopping.is_set():
             raise Stopping
         self._written = False
+        self._pulse.beat()
         self._producer = Producer(
             {
                 **self._client,
@@ -123,6 +128,7 @@ class Writer:
         """Call until it succeeds, while Kafka says that the same call may be made again."""
         backoff = 0.05
         while True:
+            self._pulse.beat()
             try:
                 call()
                 return

@@ -99,8 +99,9 @@ def show(rule: str, path: Packs = PACKS, *, json: Json = False) -> None:
     say(f"领域 sector: {SECTORS[found.sector].zh}; 责任部门 department: {DEPARTMENTS[found.department].zh}")
     say(f"触发 on: {', '.join(KINDS[kind].zh for kind in found.on)}; 按 by: {', '.join(found.episode.by)}")
     for f in found.features:
-        where = f" where {f.where.text}" if f.where else ""
-        say(f"特征 {f.name} = {f.agg}({f.of or '*'}) / {spoken(f.within)} by {', '.join(f.by)}{where}")
+        where = f" where {f.where.text}" if f.where and not f.steps else ""
+        of = " → ".join(step.text for step in f.steps) or f.of or "*"
+        say(f"特征 {f.name} = {f.agg}({of}) / {spoken(f.within)} by {', '.join(f.by)}{where}")
     say(f"条件 when: {found.when.text}")
     for colour, condition in found.severity:
         say(f"等级 {SEVERITIES[colour].zh} {colour}: {condition.text}")

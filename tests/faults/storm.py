@@ -4,6 +4,7 @@ Each round is drawn from its seed: two or three workers, which faults, on whom, 
 ROUNDS=1 SEED=<its seed> make faults. What the machine's timing adds is not repeated.
 """
 
+import json
 import os
 import random
 import shutil
@@ -23,6 +24,7 @@ from typing import Final
 from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
+from connectors.archive.reading import Reader, ranges
 from connectors.archive.verify import verify
 from fengsui.crew import Crew
 from fengsui.embedded import valkey as embedded_valkey
@@ -34,6 +36,7 @@ from tests.faults import broker
 from tests.faults.broker import ProxiedKafka
 from tests.faults.harm import FAKETIME, FAULTS, Scene
 from tests.faults.load import copies, expected, load
+from topics.wire import decode
 
 EVENTS: Final = 12_000
 FEED_SECONDS: Final = 24.0
@@ -114,6 +117,8 @@ def play(seed: int, kafka: ProxiedKafka, valkey: ValkeyService, data: Path, name
         house.crew.wait_ready(120)
         house.settle(SETTLE_SECONDS)
         outcome = _outcome(direct, house, chosen, len(events))
+        if not outcome.exact:
+            _keep_evidence(direct, kafka, LOGS / f"{seed}-evidence")
     _forget(direct)
     return outcome
 
@@ -165,6 +170,24 @@ def _keep_logs(settings: Settings, seed: int) -> None:
     for path in settings.data_dir.rglob("*.log"):
         (kept / path.parent.relative_to(settings.data_dir)).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, kept / path.relative_to(settings.data_dir))
+
+
+def _keep_evidence(settings: Settings, kafka: ProxiedKafka, kept: Path) -> None:
+    """Where in the log each clue stands that is there more than once, and the broker's files of the topics that say why."""
+    places: dict[str, list[tuple[int, int, int]]] = {}
+    with Reader(settings.kafka_client()) as reader:
+        topic = settings.topic_prefix + "clues"
+        for stretch in reader.read(topic, ranges(settings.kafka_client(), settings.topic_prefix, ["clues"])["clues"]):
+            for record in stretch.records:
+                clue_id = decode(record.value or b"")[1]["clue_id"]
+                places.setdefault(clue_id, []).append((stretch.partition, record.offset, record.timestamp))
+    shutil.rmtree(kept, ignore_errors=True)
+    for topic in ("clues", "progress", "rekeyed"):
+        for folder in (kafka.home / "data").glob(f"{settings.topic_prefix}{topic}-*"):
+            shutil.copytree(folder, kept / folder.name)
+    for folder in (kafka.home / "data").glob("__transaction_state-*"):
+        shutil.copytree(folder, kept / folder.name)
+    (kept / "repeated.json").write_text(json.dumps({one: at for one, at in places.items() if len(at) > 1}))
 
 
 def _forget(settings: Settings) -> None:

@@ -43,6 +43,33 @@ LOCAL = [
         explain="{d} {r:.2f}",
     ),
 ]
+LOCAL += [
+    rule(
+        id="in-order",
+        on="[complaint, iot]",
+        when=None,
+        sequence='{steps: ["kind = \'complaint\'", "value > 7", "metric = \'hum\'"], within: 20m}',
+        episode="{quiet: 4m}",
+        explain="{metric}",
+    ),
+    rule(
+        id="silent",
+        when="\"metric = 'temp'\"",
+        absence="{within: 4m}",
+        episode="{by: device_id, quiet: 5m}",
+        explain="{device_id} {occurred_at}",
+    ),
+    rule(
+        id="unanswered",
+        on="complaint",
+        features="{c: {agg: count, within: 20m, where: \"kind = 'complaint'\"}}",
+        when='"c >= 1"',
+        absence="{of: \"metric = 'hum'\", within: 6m, grace: 1m}",
+        severity='{orange: "true", red: "c >= 3"}',
+        episode="{quiet: 2m}",
+        explain="{c}",
+    ),
+]
 REGIONAL = [
     rule(
         id="cluster",

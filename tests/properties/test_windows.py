@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rules import kernel
 from rules.windows import Batch, WindowStore
-from tests.properties.window_reference import DAY, Reference
+from tests.properties.window_reference import DAY, Reference, completed
 
 MINUTE = 60_000
 WITHINS = [5 * MINUTE, 60 * MINUTE]
@@ -27,14 +27,17 @@ STATS = {
     "last": kernel.LAST,
     "rate": kernel.RATE,
 }
+STEPS = 3
+TAKEN = ("key", "ts", "clock", "prompt", "value", "ask")
 Row = dict[str, Any]
 
 
 @st.composite
-def streams(draw: st.DrawFn, text: bool = False) -> list[Row]:
+def streams(draw: st.DrawFn, text: bool = False, sets: bool = False) -> list[Row]:
     """Rows of a few keys with steps forward, jumps, repeats of a time, late and much too late ones, and idle days."""
     numbers = st.sampled_from([0.0, -0.0, 1.0, 2.5, -7.25, 1e17, -1e17, 1e-9])
     words = st.sampled_from(["", "a", "鼠", "no_mask", "b" * 40])
+    values = st.integers(0, 2**STEPS - 1).map(float) if sets else words if text else numbers
     step = st.one_of(
         st.integers(0, 3 * MINUTE),
         st.integers(-30 * MINUTE, 0),
@@ -53,7 +56,7 @@ def streams(draw: st.DrawFn, text: bool = False) -> list[Row]:
                 "ts": now + min(shift, 0),
                 "clock": clock,
                 "prompt": draw(st.integers(0, 5)) > 0,
-                "value": draw(st.one_of(st.none(), words if text else numbers)),
+                "value": draw(st.one_of(st.none(), values)),
                 "insert": draw(st.integers(0, 4)) > 0,
                 "ask": draw(st.integers(0, 4)) > 0,
             }
@@ -114,7 +117,7 @@ def expected(reference: Reference, rows: list[Row], text: bool = False) -> list[
             said.append("nothing")
             continue
         insert = row["insert"] and row["value"] is not None
-        found = reference.take(row["key"], row["ts"], row["clock"], row["prompt"], row["value"], insert)
+        found = reference.take(**{name: row[name] for name in TAKEN}, insert=insert)
         if not row["ask"]:
             said.append("nothing")
         elif found is None:
@@ -127,7 +130,7 @@ def expected(reference: Reference, rows: list[Row], text: bool = False) -> list[
 def trimmed(answer: dict[int, Any], text: bool) -> dict[int, Any]:
     """Only what the store can say of texts."""
     if not text:
-        return answer
+        return {w: {name: stats[name] for name in STATS} for w, stats in answer.items()}
     return {w: {name: stats[name] for name in ("count", "distinct", "last")} for w, stats in answer.items()}
 
 
@@ -175,6 +178,71 @@ def test_splits_and_restarts_change_nothing(text: bool, data: st.DataObject) -> 
             store.restore(state)
         parts += answers(store, rows[first:last], text)
     assert parts == whole
+
+
+def sequences(store: WindowStore, rows: list[Row]) -> list[Any]:
+    """What a store of sequences says, row by row: of each window, whether one is complete."""
+    found = store.update(batch(rows, False))
+    again = {int(row): i for i, row in enumerate(found.again_row)}
+    said: list[Any] = []
+    for i, row in enumerate(rows):
+        if not row["ask"] or row["key"] is None:
+            said.append("nothing")
+        elif found.refused[i]:
+            said.append(None)
+        else:
+            second = found.again[again[i], :, kernel.COUNT].tolist() if i in again else None
+            said.append((found.own[i, :, kernel.COUNT].tolist(), second))
+    return said
+
+
+def expected_sequences(reference: Reference, rows: list[Row]) -> list[Any]:
+    """The same by trying rows one after the other."""
+    said: list[Any] = []
+    for row in rows:
+        found = None
+        if row["key"] is not None:
+            insert = row["insert"] and row["value"] is not None
+            found = reference.take(**{name: row[name] for name in TAKEN}, insert=insert)
+        if not row["ask"] or row["key"] is None:
+            said.append("nothing")
+        else:
+            told = found and tuple(a and [float(completed(a[w]["rows"], STEPS)) for w in WITHINS] for a in found)
+            said.append(told)
+    return said
+
+
+@given(data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_sequences_equal_the_reference(data: st.DataObject) -> None:
+    """In any batches, with restarts between, a sequence is complete just where brute force finds it so."""
+    rows = data.draw(streams(sets=True))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
+    store, said = WindowStore(WITHINS, LATENESS, steps=STEPS), []
+    for first, last in pairwise([0, *cuts, len(rows)]):
+        if data.draw(st.booleans()):
+            state = store.snapshot()
+            store = WindowStore(WITHINS, LATENESS, steps=STEPS)
+            store.restore(state)
+        said += sequences(store, rows[first:last])
+    assert said == expected_sequences(Reference(WITHINS, LATENESS), rows)
+
+
+def test_a_sequence_of_a_hot_key_equals_the_reference() -> None:
+    """Thousands of rows in the window, steps rare: runs that lack one are passed over, and nothing is overlooked."""
+    rng = np.random.default_rng(11)
+    sets = rng.choice([0.0, 1.0, 2.0, 4.0], 12_000, p=[0.9, 0.0994, 0.0003, 0.0003])
+    late = rng.integers(0, 3, sets.size) * rng.integers(0, 5_000, sets.size)
+    times = np.arange(sets.size) * 500 + 1_700_000_000_000
+    rows: list[Row] = [
+        {"key": "k", "ts": int(t - b), "clock": int(t), "prompt": True, "value": v, "insert": True, "ask": i % 97 == 0}
+        for i, (t, b, v) in enumerate(zip(times, late, sets.tolist(), strict=True))
+    ]
+    said = sequences(WindowStore(WITHINS, LATENESS, steps=STEPS), rows)
+    wanted = expected_sequences(Reference(WITHINS, LATENESS), rows)
+    assert said == wanted
+    told = [one[0][1] for one in said if one != "nothing"]
+    assert 0 < sum(told) < len(told)
 
 
 def test_a_hot_key_equals_the_reference() -> None:

@@ -26,7 +26,7 @@ class Reference:
     keys: dict[str, Key] = field(default_factory=dict)
 
     def take(
-        self, key: str, ts: int, clock: int, prompt: bool, value: Any, insert: bool
+        self, key: str, ts: int, clock: int, prompt: bool, value: Any, insert: bool, ask: bool = True
     ) -> tuple[dict[int, Any], dict[int, Any] | None] | None:
         horizon = max(self.withins) + self.lateness
         found = self.keys.get(key)
@@ -43,6 +43,8 @@ class Reference:
             found.newest = ts if found.newest is None else max(found.newest, ts)
             found.rows = [row for row in found.rows if row[0] > found.newest - horizon]
             found.seen = clock
+        if not ask:
+            return {}, None
         rows = found.rows if found else []
         again = self._answer(rows, before) if late and insert and before is not None else None
         return self._answer(rows, ts), again
@@ -55,7 +57,7 @@ def statistics(rows: list[tuple[int, Any]]) -> dict[str, Any]:
     """count, sum, min, max, distinct, last, rate of rows in arrival order; None where there is nothing to say."""
     ordered = sorted(rows, key=lambda row: row[0])  # stable: of equal times the later arrival is the later one
     values = [value for _, value in ordered]
-    result: dict[str, Any] = {"count": len(values), "distinct": len(set(values))}
+    result: dict[str, Any] = {"rows": ordered, "count": len(values), "distinct": len(set(values))}
     if not values:
         return result | dict.fromkeys(("sum", "min", "max", "last", "rate"))
     result["last"] = values[-1]
@@ -64,3 +66,11 @@ def statistics(rows: list[tuple[int, Any]]) -> dict[str, Any]:
     spread = ordered[-1][0] - ordered[0][0]
     rate = (values[-1] - values[0]) / (spread / HOUR) if spread else None
     return result | {"sum": math.fsum(values), "min": min(values), "max": max(values), "rate": rate}
+
+
+def completed(rows: list[tuple[int, Any]], steps: int) -> bool:
+    """Whether rows in order of time, whose values are sets of steps, hold all steps one after the other."""
+    due = 0
+    for _, found in rows:
+        due += due < steps and int(found) >> due & 1
+    return due == steps

@@ -28,9 +28,9 @@ _DEFAULTS = {
 }
 
 
-def rule(**keys: str) -> Rule:
-    """A rule; values are YAML, but `explain` may go without quotes."""
-    given = {**_DEFAULTS, **keys}
+def rule(**keys: str | None) -> Rule:
+    """A rule; values are YAML, but `explain` may go without quotes. None leaves a key out."""
+    given = {name: text for name, text in {**_DEFAULTS, **keys}.items() if text is not None}
     given["explain"] = f'"{given["explain"].strip(chr(34))}"'
     return parse_rule("\n".join(f"{name}: {text}" for name, text in given.items()), "test-rule.yaml")
 

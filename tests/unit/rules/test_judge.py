@@ -325,7 +325,7 @@ def test_an_unknown_scope_key_is_not_needed() -> None:
     """Rules of the other scope cost nothing: a regional rule leaves no state in the subject's judge."""
     judge = judge_of(rule(**REGIONAL))
     run(judge, [event(0, kind="complaint", complaint_type="complaint")])
-    assert judge.sizes() == {"rows": 0, "keys": 0, "episodes": 0}
+    assert judge.sizes() == {"rows": 0, "keys": 0, "episodes": 0, "awaited": 0}
 
 
 @pytest.mark.parametrize("quiet", ["1s", "366d"])
