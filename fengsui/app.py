@@ -36,9 +36,9 @@ def build(settings: Settings) -> tuple[faust.App, Runtime]:
     # An event's way: events.* -> detect -> clues -> dispatch -> clue-log -> feedback -> rekeyed -> regional -> models -> detect
     stages: dict[str, tuple[tuple[str, ...], Callable[[int], Stage]]] = {
         "detect": (Detect.topics, lambda partition: Detect(partition, settings.partitions, lateness, most)),
-        "regional": (Regional.topics, lambda partition: Regional(partition, lateness)),
-        "dispatch": (("clues", "commands", "ticks"), Dispatch),
-        "feedback": (("clue-log",), Feedback),
+        "regional": (Regional.topics, lambda partition: Regional(partition, settings.partitions, lateness)),
+        "dispatch": (Dispatch.topics, Dispatch),
+        "feedback": (Feedback.topics, Feedback),
     }
     runtime = Runtime(stages, options, controls)
     app = faust_app(settings, runtime)

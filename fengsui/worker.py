@@ -83,7 +83,7 @@ async def _neighbours(settings: Settings, runtime: Runtime) -> AsyncIterator[Non
     flush = Flush(seconds=settings.archive_flush_seconds)
     archiver = Archiver(client, settings.group, settings.topic_prefix, settings.archive_dir, flush=flush)
     projector = Projector(client, settings.topic_prefix, settings.redis_url.get_secret_value())
-    clock = Clock(client, settings.topic_prefix, lambda: [p for name, p in list(runtime.tasks) if name == "dispatch"])
+    clock = Clock(client, settings.topic_prefix, lambda: list(runtime.tasks))
     ticking = asyncio.create_task(_tick(clock, runtime))
     with ExitStack() as stack:
         for service in (archiver, projector):

@@ -3,12 +3,16 @@
 >>> warm_up()
 """
 
+from typing import Final
+
 import numpy as np
 import polars as pl
 
 from models.clues import Episodes
 from models.panel import Panel
 from models.serving import load
+
+_MANY: Final = 5_000  # keys: more than any table begins with
 
 
 def warm_up() -> None:
@@ -24,4 +28,5 @@ def warm_up() -> None:
     panel = Panel(load())
     panel.observe("iot", pl.DataFrame([row | {"device_id": "", "metric": "", "value": 0.0, "flag": None}] * 2), "", 0)
     panel.observe("inspection", pl.DataFrame([row | {"result": "pass"}] * 2), "", 0)
-    Episodes().opened([pl.Series(["a"])], np.zeros(1, np.int64), 0)
+    names = pl.Series([str(i) for i in range(_MANY)])
+    Episodes().opened([names], np.zeros(_MANY, np.int64), 0)

@@ -37,6 +37,7 @@ class Judge:
     """Judges events by rules in force (live and shadow) of one scope: by `subject`, or by the `foreign` key in `_key`.
 
     `lateness`: kind -> allowed observed_at - occurred_at, ms. `cap_per_hour`: clues a rule and hour before the storm clue.
+    `by_ticks`: events come here by a detour, so that only ticks say how far time has come.
     """
 
     def __init__(
@@ -47,13 +48,16 @@ class Judge:
         lateness: Mapping[str, int],
         cap_per_hour: int = CAP_PER_HOUR,
         lists: Lists | None = None,
+        by_ticks: bool = False,
     ) -> None:
         self._foreign = scope == "foreign"
         self._lateness = dict(lateness)
         self._stores: dict[str, WindowStore] = {}
         self._absences: dict[str, Absences] = {}
         self._raiser = Raiser(Episodes(slack=max(self._lateness.values(), default=0) + DAY), StormCap(cap_per_hour))
-        self._clock = 0
+        self._clock = self._told = 0
+        self._by_ticks = by_ticks
+        self.others_wait = False  # whether rules of other keys wait for something: they must be told the time
         self._judged = 0
         self._late: dict[str, int] = {}
         self.replace(rules, lists or {})
@@ -72,6 +76,7 @@ class Judge:
         self._rules = [plan.judged(rule, order, lists) for order, rule in enumerate(own)]
         self._absences = {j.rule.id: self._absence(j) for j in self._rules if j.rule.absence}
         foreign = [] if self._foreign else plan.scoped(rules, True)
+        self.others_wait = any(rule.absence for rule in foreign)
         self._steps = {kind: steps(kind, self._rules, specs.values(), lists, self._foreign) for kind in KINDS}
         self._copies = {kind: copied(kind, foreign, self._lateness, lists) for kind in KINDS}
         self._raiser.episodes.keep({rule.id for rule in own})
@@ -103,6 +108,7 @@ class Judge:
 
     def tick(self, at: int) -> pl.DataFrame:
         """Clues of what has not come by the log's time `at`; columns as those of `judge`."""
+        self._told = max(self._told, at)
         silences = [(j, one) for j in self._rules if j.rule.absence for one in self._absences[j.rule.id].tick(at)]
         nowhere = Source(np.zeros(0, np.int64), "", 0)
         return clues.frame(self._raiser.clues([], nowhere, silences) if silences else [])
@@ -126,7 +132,7 @@ class Judge:
         """All state as numpy arrays, none of objects."""
         self._raiser.episodes.forget(self._clock)
         self._raiser.storms.forget(self._clock)
-        arrays: Arrays = {"clock": np.array([self._clock], np.int64)}
+        arrays: Arrays = {"clock": np.array([self._clock, self._told], np.int64)}
         arrays |= {_EPISODES + name: array for name, array in self._raiser.episodes.snapshot().items()}
         arrays |= {_STORMS + name: array for name, array in self._raiser.storms.snapshot().items()}
         for store, state in self._stores.items():
@@ -137,7 +143,7 @@ class Judge:
 
     def restore(self, arrays: Arrays) -> None:
         """Become what a snapshot holds; features it does not know start empty, features unknown here are left out."""
-        self._clock = int(arrays["clock"][0])
+        self._clock, self._told = (*arrays["clock"].tolist(), 0)[:2]
         self._raiser.episodes.restore(_below(arrays, _EPISODES))
         self._raiser.episodes.keep({judged.rule.id for judged in self._rules})
         self._raiser.storms.restore(_below(arrays, _STORMS))
@@ -200,6 +206,7 @@ class Judge:
     ) -> list[tuple[Judged, Silence]]:
         """Let events start and stop the clocks of absence; what was due before they arrived."""
         found = []
+        clock = np.full(events.ts.size, self._told) if self._by_ticks else events.clock
         for judged in todo.absent:
             hit = next((hit for hit in hits if hit.judged is judged and hit.view.turn == 0), None)
             starts, stops = np.zeros(events.ts.size, np.bool_), np.zeros(events.ts.size, np.bool_)
@@ -212,7 +219,7 @@ class Judge:
             rows = np.flatnonzero(starts | stops)
             if rows.size:
                 keys = TextColumn.of(first.frame[judged.key_name][rows])
-                moves = Moves(rows, keys, events.ts[rows], events.clock[rows], starts[rows], stops[rows], fresh)
+                moves = Moves(rows, keys, events.ts[rows], clock[rows], starts[rows], stops[rows], fresh)
                 found += [(judged, one) for one in self._absences[judged.rule.id].take(moves)]
         return found
 

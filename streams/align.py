@@ -22,10 +22,10 @@ def aligned(
 ) -> list[Chunk]:
     """The chunks (or parts) to decide next, from the heads of the queues. `queues`: topic -> chunks, in the topics' order;
     `behind`: topics whose queue does not hold all that is in Kafka. At least one part, then at most `most_rows` and
-    `most_bytes`."""
+    `most_bytes`; nothing when the queues are empty."""
     filled = {topic: chunks for topic, chunks in queues.items() if chunks}
-    if len(filled) == 1:
-        return _head(next(iter(filled.values())), most_rows, most_bytes)
+    if len(filled) <= 1:
+        return _head(next(iter(filled.values()), ()), most_rows, most_bytes)
     times = {topic: _never_falling(chunks) for topic, chunks in filled.items()}
     ends = [int(parts[-1][-1]) for topic, parts in times.items() if topic in behind]
     first = min(int(parts[0][0]) for parts in times.values())

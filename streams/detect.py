@@ -24,9 +24,11 @@ from streams.rulebook import Rulebook
 from streams.snapshots import Assembler
 from streams.stage import Arrays, ControlRecord, Outbox
 from topics.buffers import counted
+from topics.catalogue import TICKS
 from topics.columns import encode_frame
 from topics.events import KINDS
-from topics.records import CLUE, EXAMPLE
+from topics.records import CLUE, EXAMPLE, TICK
+from topics.wire import encode
 
 log = structlog.get_logger()
 # Cause before effect, where two records arrived in the same moment: people tell, then someone comes, then someone pays.
@@ -40,7 +42,8 @@ class Detect:
     """State of one partition of subjects: ids of the day, window features, episodes, models' state."""
 
     name = "detect"
-    topics: tuple[str, ...] = tuple(KINDS[kind].topic for kind in _ORDER)
+    topics: tuple[str, ...] = (*(KINDS[kind].topic for kind in _ORDER), TICKS["detect"])
+    patient: tuple[str, ...] = (TICKS["detect"],)
     controls: tuple[str, ...] = ("rules", "models", "lists")
 
     def __init__(
@@ -51,7 +54,7 @@ class Detect:
         max_event_bytes: int,
         serving: Sequence[Serving] | None = None,
     ) -> None:
-        self.partition = partition
+        self.partition, self._partitions = partition, partitions
         self._intake = Intake(partitions, max_event_bytes)
         self._book = Rulebook()
         self._judge = Judge([], scope="subject", lateness=lateness)
@@ -62,7 +65,10 @@ class Detect:
         self._sized_at = -_SIZES_SECONDS
 
     def step(self, chunk: Chunk, out: Outbox) -> None:
-        """Decide a chunk of one kind of event."""
+        """Decide a chunk of one kind of event, or of ticks."""
+        if chunk.topic in self.patient:
+            self._tick(chunk, out)
+            return
         kind = KINDS[chunk.topic.removeprefix("events.")]
         frame = self._intake.take(chunk, out)
         if frame.is_empty():
@@ -110,6 +116,16 @@ class Detect:
                 self._report_sizes()
         self._events.clear()
         self._clues.clear()
+
+    def _tick(self, chunk: Chunk, out: Outbox) -> None:
+        """What has not come by the time of each tick. Time is the log's: a worker's clock may be wrong. The regional stage hears
+        of it after all that was copied before."""
+        for at in chunk.timestamps.tolist():
+            self._clues.write(self._judge.tick(at), out)
+        if self._judge.others_wait:
+            value = encode(TICK, {"at": int(chunk.timestamps.max())})
+            for partition in range(self._partitions):
+                out.put(TICKS["regional"], b"%d" % self.partition, value, partition)
 
     def _report_sizes(self) -> None:
         self._sized_at = time.monotonic()

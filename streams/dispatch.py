@@ -11,6 +11,7 @@ from streams import metrics
 from streams.chunk import Chunk
 from streams.desk import Desk, Outcome, Workdays
 from streams.stage import Arrays, ControlRecord, Outbox
+from topics.catalogue import TICKS
 from topics.records import AUDIT, CLUE_LOG, WARNING
 from topics.wire import Refused, decode
 
@@ -19,7 +20,8 @@ class Dispatch:
     """The desk of one partition of clue ids."""
 
     name = "dispatch"
-    topics: tuple[str, ...] = ("clues", "commands", "ticks")
+    topics: tuple[str, ...] = ("clues", "commands", TICKS["dispatch"])
+    patient: tuple[str, ...] = (TICKS["dispatch"],)
     controls: tuple[str, ...] = ()
 
     def __init__(self, partition: int) -> None:

@@ -18,6 +18,7 @@ class Feedback:
 
     name = "feedback"
     topics: tuple[str, ...] = ("clue-log",)
+    patient: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
 
     def __init__(self, partition: int) -> None:

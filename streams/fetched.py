@@ -135,6 +135,8 @@ class _Result(fetcher.FetchResult):  # type: ignore[misc]
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
         found = unpack(self._partition_records)  # type: ignore[has-type]
+        if len(found):  # before the position moves: see `unread`
+            self._assignment.state_value(self._topic_partition).given_out = int(found.offsets[-1]) + 1
         self._update_position()
         self._partition_records = None
         return found
@@ -157,6 +159,25 @@ class _Paced(fetcher.Fetcher):  # type: ignore[misc]
             return False  # as aiokafka does when its request is cancelled
         self._due[node_id] = loop.time() + PACE_SECONDS
         return await super()._proc_fetch_request(assignment, node_id, request)
+
+
+def unread(state: Any, taken: int) -> int | None:
+    """Up to where a partition (aiokafka's state of it) holds committed records that whoever stands at offset `taken` has not been
+    given: in Kafka, on their way, or nobody has asked Kafka yet. None when there are none; a transaction's marker is no record.
+
+    >>> from types import SimpleNamespace as Partition
+    >>> unread(Partition(lso=9, _position=7), 7), unread(Partition(lso=9, _position=9), 8)
+    (9, None)
+    >>> unread(Partition(lso=9, _position=9, given_out=8), 7), unread(Partition(lso=None, _position=0), 0)
+    (8, 0)
+    """
+    end, position = state.lso, state._position
+    if end is None or position is None:
+        return taken
+    if position < end:
+        return int(end)
+    given_out = getattr(state, "given_out", 0)
+    return int(given_out) if given_out > taken else None
 
 
 def install() -> None:

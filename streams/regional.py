@@ -7,6 +7,7 @@ snapshot in the same transaction that holds their progress, so no example is lea
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+import numpy as np
 import polars as pl
 
 from models.contract import discover
@@ -19,11 +20,12 @@ from streams.detect import ClueCounts, count_judge, joined, part_of
 from streams.rulebook import Rulebook
 from streams.snapshots import publish
 from streams.stage import Arrays, ControlRecord, Outbox
+from topics.catalogue import TICKS
 from topics.codes import SECTORS
 from topics.columns import decode_chunk
 from topics.events import KINDS, Kind
-from topics.records import EXAMPLE
-from topics.wire import HEADER, Refused, decode_body, writer_of
+from topics.records import EXAMPLE, TICK
+from topics.wire import HEADER, Refused, decode, decode_body, writer_of
 
 LEARNABLE = frozenset(name for name, model in discover().items() if issubclass(model, Linear))
 _KIND_OF = {kind.schema.number: kind for kind in KINDS.values()}
@@ -33,13 +35,15 @@ class Regional:
     """State of one partition of other keys: window features and episodes of foreign-key rules, learners of sectors."""
 
     name = "regional"
-    topics: tuple[str, ...] = ("rekeyed",)
+    topics: tuple[str, ...] = ("rekeyed", TICKS["regional"])
+    patient: tuple[str, ...] = (TICKS["regional"],)
     controls: tuple[str, ...] = ("rules", "lists")
 
-    def __init__(self, partition: int, lateness: Mapping[str, int]) -> None:
+    def __init__(self, partition: int, partitions: int, lateness: Mapping[str, int]) -> None:
         self.partition = partition
+        self._times = np.zeros(partitions, np.int64)  # how far each task of detect has come
         self._book = Rulebook()
-        self._judge = Judge([], scope="foreign", lateness=lateness)
+        self._judge = Judge([], scope="foreign", lateness=lateness, by_ticks=True)
         self._learners: dict[str, Learner] = {}
         self._learned: dict[str, int] = {}
         self._published: dict[str, int] = {}
@@ -48,6 +52,9 @@ class Regional:
 
     def step(self, chunk: Chunk, out: Outbox) -> None:
         """Decide a chunk: runs of one kind go through the judge in arrival order; examples go to their learners."""
+        if chunk.topic in self.patient:
+            self._tick(chunk, out)
+            return
         examples: list[dict[str, object]] = []
         for kind, rows in self._runs(chunk, out):
             if kind is None:
@@ -65,11 +72,12 @@ class Regional:
     def snapshot(self) -> Arrays:
         """Judge and learners, each under its own prefix."""
         learners = {f"learner:{name}": learner.snapshot() for name, learner in self._learners.items()}
-        return joined(judge=self._judge.snapshot(), **learners)
+        return joined(judge=self._judge.snapshot(), time={"came": self._times.copy()}, **learners)
 
     def restore(self, arrays: Arrays) -> None:
         """Become the state of a snapshot."""
         self._judge.restore(part_of(arrays, "judge"))
+        self._times[:] = part_of(arrays, "time").get("came", 0)
         names = {key.split(".", 1)[0].removeprefix("learner:") for key in arrays if key.startswith("learner:")}
         for name in sorted(names):
             self._learner(name).restore(part_of(arrays, f"learner:{name}"))
@@ -92,6 +100,25 @@ class Regional:
         for counts in (self._learned, self._published, self._rejected):
             counts.clear()
         self._clues.clear()
+
+    def _tick(self, chunk: Chunk, out: Outbox) -> None:
+        """Time has come as far as it has for all tasks of detect: what the slowest will still copy may be what is awaited."""
+        for row in range(len(chunk)):
+            try:
+                came, stood = self._tick_of(chunk.keys[row], chunk.values[row]), int(self._times.min())
+            except Refused as refused:
+                self._reject(chunk, row, refused, out)
+                continue
+            self._times[came[0]] = max(self._times[came[0]], came[1])
+            if self._times.min() > stood:
+                self._clues.write(self._judge.tick(int(self._times.min())), out)
+
+    def _tick_of(self, key: bytes | None, value: bytes | None) -> tuple[int, int]:
+        """Which partition of detect has come how far. Raises Refused."""
+        schema, record = decode(value or b"")
+        if schema != TICK.name or not (key or b"").isdigit() or int(key or b"0") >= self._times.size:
+            raise Refused("wrong-kind", f"{schema} with key {(key or b'')[:20]!r}")
+        return int(key or b"0"), int(record["at"])
 
     def _runs(self, chunk: Chunk, out: Outbox) -> Iterator[tuple[Kind | None, list[int]]]:
         """Consecutive rows of one kind (None: examples); what cannot be one is rejected."""

@@ -140,15 +140,12 @@ class Runtime:
         )
 
     def _unfetched(self, task: Task) -> dict[str, int]:
-        """Topics of a task of which Kafka holds committed records that were not fetched yet -> the offset they go to."""
+        """Topics of a task of which there are committed records that it has not been given yet -> the offset they go to."""
         consumer = self.consumer
         if consumer is None:
             return {}
-        ends = {
-            tp.topic.removeprefix(self._options.prefix): (consumer.stable_end(tp), o)
-            for tp, o in self._positions(task).items()
-        }
-        return {topic: end for topic, (end, at) in ends.items() if end is not None and end > at}
+        ends = {tp.topic: consumer.unread(tp, taken) for tp, taken in self._positions(task).items()}
+        return {topic.removeprefix(self._options.prefix): end for topic, end in ends.items() if end is not None}
 
     def _give_up(self, keys: set[tuple[str, int]]) -> list[Task]:
         """Tell tasks to stop, and forget them."""

@@ -100,6 +100,7 @@ class Stage(Protocol):
 
     name: str
     topics: tuple[str, ...]
+    patient: tuple[str, ...]  # topics whose records come last: not before all that has arrived until now is there
     controls: tuple[str, ...]
 
     def step(self, chunk: Chunk, out: Outbox) -> None:

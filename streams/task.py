@@ -5,6 +5,7 @@ or nothing. Owning = fence predecessors (`init_transactions`), then read progres
 replay of the slices since. Any Kafka error that cannot be retried ends this life of the task: it owns anew and recovers.
 """
 
+import errno
 import itertools
 import threading
 import time
@@ -27,13 +28,29 @@ from streams.quarantine import Quarantine
 from streams.stage import Outbox, Stage
 from streams.writer import LONGEST_BACKOFF, Records, Stopping, Writer, fenced
 from topics.arrays import pack, unpack
+from topics.catalogue import TICKS
 
 log = structlog.get_logger()
 
+# A full disk, no memory, no more files: they say nothing of the record that was being decided.
+_SURROUNDINGS: Final = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EFBIG,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EIO,
+        errno.ENOMEM,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.EAGAIN,
+    }
+)
 CONTROL_SECONDS: Final = 60.0
 FENCED_SECONDS: Final = 1.0  # a fenced task waits: most likely a rebalance has given its partition to somebody else
 ALIGN_SECONDS: Final = 0.2  # how long a batch waits for topics that have records in Kafka but none here
 CHECKPOINT_SHARE: Final = 20  # a checkpoint may cost at most 1/20 of a task's time
+REPLAYED_TICKS: Final = 1_000  # batches of nothing but ticks that are not worth a checkpoint
 CHECKPOINT_PARTS: Final = 4  # of half a MiB in one transaction: what a batch may have to wait for
 
 
@@ -305,6 +322,8 @@ class Task:
                 raise Stopping
             was_full = self.full
             chunks = self._aligned() if self._rows else []
+            if self._rows and not chunks:  # only ticks, and what arrived before them is on its way
+                self._signal.wait_for(lambda: self._stopping or bool(self._aligned()), ALIGN_SECONDS)
             for part in chunks:
                 self._advance(part)
             if was_full and not self.full:
@@ -318,14 +337,19 @@ class Task:
         return max(0.0, self._checkpoint_due - time.monotonic()) if self._dirty else None
 
     def _aligned(self) -> list[Chunk]:
-        return aligned(self._queues, self._unfetched(self), self._options.batch_rows, self._options.batch_bytes)
+        unread = self._unfetched(self)
+        queues: Mapping[str, deque[Chunk]] = self._queues
+        if any(not self._queues[topic] for topic in unread if topic not in self.stage.patient):
+            queues = {topic: queue for topic, queue in queues.items() if topic not in self.stage.patient}
+        return aligned(queues, unread, self._options.batch_rows, self._options.batch_bytes)
 
     def _wait_for_slower_topics(self) -> None:
         """A topic whose records are still in Kafka may hold earlier ones: wait a little, once for each of its positions."""
 
         def slower() -> dict[str, int]:
             ends = self._unfetched(self)
-            return {t: e for t, e in ends.items() if not self._queues[t] and self._futile.get(t) != e}
+            missing = {t: e for t, e in ends.items() if not self._queues[t] and t not in self.stage.patient}
+            return {t: e for t, e in missing.items() if self._futile.get(t) != e}
 
         if slower():
             self._signal.wait_for(lambda: self._stopping or self.full or not slower(), ALIGN_SECONDS)
@@ -355,11 +379,17 @@ class Task:
             metrics.STEP_SECONDS.labels(self.stage_name).observe(time.monotonic() - began)
             metrics.BATCH_ROWS.labels(self.stage_name).observe(sum(map(len, chunks)))
             self._commit(out, self._after(chunks, slices))
-            self._dirty = True
+            self._dirty = self._dirty or self._worth_saving(chunks, out)
         if self._saving is None and self._dirty and time.monotonic() >= self._checkpoint_due:
             self._begin_save()
         if self._saving is not None:
             self._save_some(self._saving)
+
+    def _worth_saving(self, chunks: list[Chunk], out: Outbox) -> bool:
+        """Whether a checkpoint is due for a batch: time alone changes no state that matters, but makes replays long."""
+        saved = self._progress.checkpoint.seq if self._progress.checkpoint else 0
+        idle = out.counts().keys() <= set(TICKS.values()) and all(c.topic in self.stage.patient for c in chunks)
+        return not idle or self._progress.seq - saved > REPLAYED_TICKS
 
     def _step(self, chunk: Chunk, out: Outbox) -> list[tuple[str, int, int]]:
         """Decide a chunk; returns the slices that a replay must decide again (a poisonous row is not among them)."""
@@ -373,8 +403,9 @@ class Task:
             try:
                 self.stage.step(part, out)
                 out.check(before)
-            except BaseException:
-                self._quarantine.suspect(part)
+            except BaseException as error:
+                if not blameless(error):
+                    self._quarantine.suspect(part)
                 raise
             slices.append((part.topic, part.prev, part.end))
         return slices
@@ -433,3 +464,12 @@ class Task:
         self._live = False
         self._ledger.close()
         self._writer.close()
+
+
+def blameless(error: BaseException) -> bool:
+    """Whether a failure is the surroundings': the same record may succeed when they are well again.
+
+    >>> blameless(OSError(errno.ENOSPC, "disk full")), blameless(OSError(errno.EOVERFLOW, "a year 10000"))
+    (True, False)
+    """
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SURROUNDINGS)

@@ -85,13 +85,13 @@ class Consumer(driver.Consumer):
             self.resume_partitions({tp})
             self._resumed.set()
 
-    def stable_end(self, tp: TP) -> int | None:
-        """The last stable offset that the newest fetch answer told; None before the first."""
+    def unread(self, tp: TP, taken: int) -> int | None:
+        """See `fetched.unread`; None for a partition that is not ours."""
         try:
-            end: int | None = self._thread._ensure_consumer().last_stable_offset(tp)
+            state = self._thread._ensure_consumer()._subscription.subscription.assignment.state_value(tp)
         except Exception:  # not assigned (any more), or not started: aiokafka has a type of its own for each
             return None
-        return end
+        return None if state is None else fetched.unread(state, taken)
 
     async def seek_to_committed(self) -> dict[TP, int]:
         """Where to read from, by the owner's own progress records."""

@@ -67,6 +67,11 @@ def _warnings() -> list[Topic]:
 # One partition for each (stage, partition number): a stage finds its last progress record at the end of its own.
 PROGRESS_STAGES: Final = ("detect", "regional", "dispatch", "feedback")
 
+# Who is told that time passes, and by which topic: a partition has one reader. The regional stage is told by detect, tasks of
+# which may be behind: time has come as far as all of them have.
+TICKS: Final = {"dispatch": "ticks", "detect": "ticks.detect", "regional": "ticks.regional"}
+CLOCKED: Final = ("dispatch", "detect")
+
 _OTHERS = (
     Topic("clues", "线索派发", "clue_id", records.CLUE, "detect, regional", "dispatch, archive"),
     Topic("commands", "线索指令", "clue_id", records.COMMAND, "command line, workbench", "dispatch, archive"),
@@ -92,7 +97,16 @@ _OTHERS = (
     Topic("models", "模型快照", "sector/model/part", records.BLOB, "regional", "detect", 1, "compact"),
     Topic("progress", "任务进度", "task", records.PROGRESS, "every stage", "every stage", -1, "compact"),
     Topic("checkpoints", "检查点", "task/part", records.BLOB, "every stage", "every stage", -1, "compact"),
-    Topic("ticks", "节拍", "at", records.TICK, "clock", "dispatch", retention_ms=40 * DAY),
+    *(
+        Topic(
+            *(name, "节拍", "detect's partition" if stage == "regional" else "tick"),
+            records.TICK,
+            "clock" if stage in CLOCKED else "detect",
+            stage,
+            retention_ms=40 * DAY,
+        )
+        for stage, name in TICKS.items()
+    ),
     Topic(
         "audit", "审计", "actor", records.AUDIT, "dispatch, command line", "auditors, archive", retention_ms=730 * DAY
     ),

@@ -56,6 +56,39 @@ tests:
     expect: []
 """
 
+# A device of which nothing is heard for four seconds.
+SILENT = """
+id: test-silent
+title: 设备失联
+sector: food-drug
+status: live
+on: iot
+when: "metric = 'heartbeat'"
+absence: {within: 4s}
+severity: yellow
+episode: {by: device_id, quiet: 1s}
+department: market-supervision
+explain: "{device_id} 自 {occurred_at} 起无数据"
+basis: test
+source: test
+runbook: 无
+false_positives: [无]
+tests:
+  - name: silent
+    events: [{at: 0s, device_id: d1, metric: heartbeat, value: 1.0}]
+    until: 5s
+    expect: [{at: 4s, severity: yellow}]
+  - name: not silent
+    events: [{from: 0s, to: 9s, every: 3s, device_id: d1, metric: heartbeat, value: 1.0}]
+    until: 12s
+    expect: []
+"""
+
+# And the same of a whole region.
+SILENT_REGION = SILENT.replace("test-silent", "test-silent-region").replace(
+    "by: device_id, quiet: 1s", "by: region, quiet: 1s"
+)
+
 CROWD = """
 id: test-crowd
 title: 辖区多处过热

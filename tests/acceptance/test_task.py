@@ -1,5 +1,6 @@
 """A task against a real broker: whatever happens to it, its outputs are those of one undisturbed pass."""
 
+import errno
 import gc
 import random
 import time
@@ -58,6 +59,30 @@ def test_exactly_the_poisonous_record_is_a_dead_letter(settings: Settings, error
         bench.task(Counting)
         at_end(bench, 800)
         assert bench.outputs() == expected(numbers(0, 800))
+
+
+class NoRoom(Counting):
+    """Fails at each record for a while, as with a full disk."""
+
+    failures = 0
+
+    def step(self, chunk, out) -> None:  # type: ignore[no-untyped-def]
+        if NoRoom.failures < 4:
+            NoRoom.failures += 1
+            raise OSError(errno.ENOSPC, "no space left on device")
+        super().step(chunk, out)
+
+
+def test_a_full_disk_is_no_fault_of_a_record(settings: Settings) -> None:
+    """The task waits and tries again; nothing becomes a dead letter."""
+    NoRoom.failures = 0
+    with open_bench(settings) as bench:
+        bench.send([b"alone"])
+        bench.task(NoRoom)
+        at_end(bench, 1)
+        assert bench.outputs() == expected([b"alone"])
+        assert not [v for p in range(settings.partitions) for v in bench.read("rejected", p)]
+        assert NoRoom.failures == 4
 
 
 class Swelling(Counting):

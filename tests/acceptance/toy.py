@@ -25,7 +25,7 @@ TOPIC, OUT = "clue-log", "rekeyed"  # the feedback stage's, which has one input
 class Counting:
     """Writes for each record how many came before it, and their checksum: any loss, repeat or wrong recovery shows at once."""
 
-    name, topics, controls = "feedback", (TOPIC,), ("rules",)
+    name, topics, patient, controls = "feedback", (TOPIC,), (), ("rules",)
 
     def __init__(self, poison: bytes = b"", ballast: int = 0, error: type[BaseException] = ValueError) -> None:
         self.count, self.sum, self.rules = 0, 0, 0

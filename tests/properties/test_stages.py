@@ -137,7 +137,7 @@ def detect_log(rng: random.Random) -> list[Item]:
 
 
 def snapshot_records(rng: random.Random, control: int) -> tuple[list[ControlRecord], int]:
-    regional, out = Regional(1, LATENESS), Outbox()
+    regional, out = Regional(1, 4, LATENESS), Outbox()
     regional.step(example_chunk(rng, 0, 210), out)
     learner = next(iter(regional._learners.values()))
     out = Outbox()
@@ -254,7 +254,7 @@ def reborn(make: Callable[[], Stage], stage: Stage, obeyed: Sequence[Item]) -> S
 
 STAGES = {
     "detect": (detect, detect_log),
-    "regional": (lambda: Regional(1, LATENESS), regional_log),
+    "regional": (lambda: Regional(1, 4, LATENESS), regional_log),
     "dispatch": (lambda: Dispatch(1), dispatch_log),
 }
 

@@ -168,6 +168,17 @@ def test_it_may_wait_for_a_region() -> None:
     assert there.tick(T0 + 100 * HOUR)["key"].to_list() == ["region:110101"]
 
 
+def test_what_came_by_a_detour_does_not_tell_the_time() -> None:
+    """Copies arrive when somebody sends them on: only a tick says how far time has come for the regional stage."""
+    judge = judge_of(heartbeat(), by_ticks=True)
+    delayed = [event(i, _ts=T0 + 60 * MINUTE) for i in range(0, 40, 10)]
+    assert run(judge, delayed).height == 0
+    assert ticked(judge, 44).height == 0
+    other = judge_of(heartbeat(), by_ticks=True)
+    other.restore(judge.snapshot())
+    assert minutes(ticked(other, 46)) == [45]
+
+
 def test_state_survives_restarts_and_new_versions() -> None:
     """A snapshot holds clocks and events without objects; a rule that shows another column goes on with NULL for it."""
     judge = judge_of(heartbeat())

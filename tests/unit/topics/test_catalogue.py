@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from topics.catalogue import CONTROLS, DAY, PROGRESS_STAGES, SCHEMAS, TOPICS, partitions
+from topics.catalogue import CONTROLS, DAY, PROGRESS_STAGES, SCHEMAS, TICKS, TOPICS, partitions
 from topics.codes import DEPARTMENTS, FEEDBACKS, SECTORS, SEVERITIES
 from topics.events import ENVELOPE, KINDS, all_columns
 from topics.fields import Schema
@@ -33,7 +33,7 @@ def test_topics_that_are_joined_by_key_have_the_same_partitions(count: int) -> N
 
 def test_replayed_topics_outlive_the_longest_window() -> None:
     """Silent replay reads events back as far as windows reach."""
-    for name in (*(kind.topic for kind in KINDS.values()), "rekeyed", "ticks"):
+    for name in (*(kind.topic for kind in KINDS.values()), "rekeyed", *TICKS.values()):
         assert TOPICS[name].retention_ms > LONGEST_WINDOW
 
 

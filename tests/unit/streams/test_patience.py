@@ -1,0 +1,122 @@
+"""Ticks come last: time does not pass for a task before all that arrived until then is there. No broker."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streams.chunk import Chunk
+from streams.clock import Clock
+from streams.controls import Controls
+from streams.stage import Arrays, Outbox
+from streams.task import REPLAYED_TICKS, Task, TaskOptions
+from tests.unit.streams.test_chunk import chunk
+
+READINGS, TICKS = "events.iot", "ticks.detect"
+
+
+class Idle:
+    """Decides nothing."""
+
+    name, topics, patient, controls = "detect", (READINGS, TICKS), (TICKS,), ()
+
+    def step(self, chunk: Chunk, out: Outbox) -> None:
+        """Nothing."""
+
+    def control(self, topic: str, records: Any) -> None:
+        """Nothing."""
+
+    def snapshot(self) -> Arrays:
+        return {}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Nothing."""
+
+    def report(self, live: bool) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def unread() -> dict[str, int]:
+    """What Kafka still holds for the task; tests change it."""
+    return {}
+
+
+@pytest.fixture
+def task(unread: dict[str, int]) -> Iterator[Task]:
+    """A task that owns, but does not run."""
+    controls = Controls({}, "p.", ())
+    nothing: Callable[[Task], None] = lambda _: None  # noqa: E731
+    made = Task("detect", 0, Idle, TaskOptions({}, "p.", "g", 4), controls, nothing, nothing, lambda _: unread)
+    made._owned.set()
+    yield made
+    made.stop()
+
+
+def records(topic: str, first: int, times: list[int]) -> Chunk:
+    """Records that arrived at these times."""
+    offsets = list(range(first, first + len(times)))
+    return replace(chunk(offsets, prev=first, topic=topic), timestamps=np.array(times, np.int64))
+
+
+def taken(task: Task) -> list[tuple[str, int]]:
+    """Topic and last arrival of what the next batch holds."""
+    return [(part.topic, int(part.timestamps[-1])) for part in task._take()]
+
+
+def test_a_tick_waits_for_what_arrived_before_it(task: Task, unread: dict[str, int]) -> None:
+    """While Kafka holds readings that are not here, ticks stay; then both come in the order of their arrival."""
+    unread[READINGS] = 5
+    task.offer(records(TICKS, 0, [1_000]))
+    assert taken(task) == []
+    task.offer(records(READINGS, 0, [200, 900]))
+    unread.clear()
+    assert taken(task) == [(READINGS, 900), (TICKS, 1_000)]
+
+
+def test_a_tick_goes_on_where_nothing_is_missing(task: Task, unread: dict[str, int]) -> None:
+    """An idle partition hears of the time, and readings never wait for a tick."""
+    task.offer(records(TICKS, 0, [1_000]))
+    assert taken(task) == [(TICKS, 1_000)]
+    unread[TICKS] = 9
+    task.offer(records(READINGS, 0, [2_000]))
+    assert taken(task) == [(READINGS, 2_000)]
+
+
+def test_time_alone_is_not_worth_a_checkpoint(task: Task) -> None:
+    """But a long replay of it would be."""
+    ticks, readings, out = [records(TICKS, 0, [1])], [records(READINGS, 0, [1])], Outbox()
+    assert not task._worth_saving(ticks, out)
+    assert task._worth_saving([*ticks, *readings], out)
+    out.put("clues", b"k", b"v")
+    assert task._worth_saving(ticks, out)
+    object.__setattr__(task._progress, "seq", REPLAYED_TICKS + 1)
+    assert task._worth_saving(ticks, Outbox())
+
+
+def test_a_task_that_waits_is_not_stuck(task: Task) -> None:
+    """Silence counts between two steps only."""
+    task.offer(records(READINGS, 0, [1]))
+    task._take()
+    assert task.pulse.silent(task.pulse.last + 100) == 100
+    task.pulse.rest()
+    assert task.pulse.silent(task.pulse.last + 100) == 0
+
+
+def test_each_task_that_is_told_the_time_has_its_ticks() -> None:
+    """Feedback is not told, and the regional stage by detect."""
+    sent: list[tuple[str, int]] = []
+
+    class Producer:
+        def produce(self, topic: str, value: bytes, key: bytes, partition: int) -> None:
+            sent.append((topic, partition))
+
+        def poll(self, _: float) -> None:
+            """Nothing."""
+
+    clock = Clock({}, "p.", lambda: [("dispatch", 1), ("detect", 2), ("regional", 0), ("feedback", 1)])
+    clock._producer = Producer()
+    assert clock.tick() == 2
+    assert sent == [("p.ticks", 1), ("p.ticks.detect", 2)]
