@@ -5,8 +5,8 @@ import random
 import resource
 import signal
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -84,18 +84,27 @@ def kill_redis(scene: Scene) -> None:
     scene.valkey.start()
 
 
-def fill_disk(scene: Scene) -> None:
-    """No file of a worker may grow beyond a page: what the archive and the log write fails."""
+@contextmanager
+def disk_full(pids: Sequence[int]) -> Iterator[None]:
+    """No file of these processes may grow beyond a page: what they write to the archive and the log fails."""
     limited = []
-    for pid in scene.crew.pids:
+    for pid in pids:
         with suppress(psutil.Error):
             worker = psutil.Process(pid)
             limited.append((worker, worker.rlimit(resource.RLIMIT_FSIZE)))
             worker.rlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
-    time.sleep(FULL)
-    for worker, before in limited:
-        with suppress(psutil.Error):
-            worker.rlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        for worker, before in limited:
+            with suppress(psutil.Error):
+                worker.rlimit(resource.RLIMIT_FSIZE, before)
+
+
+def fill_disk(scene: Scene) -> None:
+    """The disk is full for a while."""
+    with disk_full(scene.crew.pids):
+        time.sleep(FULL)
 
 
 def step_clock(scene: Scene) -> None:
