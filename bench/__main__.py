@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.curves import tables
-from bench.latency import measure
+from bench.latency import HOT, measure
 from bench.report import page, report
 from bench.workloads import Stand, Workload, broker, compare
 from fengsui.embedded import services
@@ -39,7 +39,9 @@ def main(events: int = 1_000_000, rounds: int = 3) -> None:
             sys.stdout.write(f"{found[-1]}\n")
             sys.stdout.flush()
         waits = measure(Stand(running.settings, 0))
-    PAGE.write_text(page(found, waits, tables()), "utf-8")
+        busy = measure(Stand(running.settings, 0), hot=HOT)
+        sys.stdout.write(f"{waits}\n{busy}\n")
+    PAGE.write_text(page(found, waits, busy, tables()), "utf-8")
 
 
 if __name__ == "__main__":

@@ -53,14 +53,17 @@ def produce(client: dict[str, Any], topic: str, events: int, seed: int = 1) -> f
     return time.perf_counter() - began
 
 
-def steady(rate: int, seconds: int, seed: int = 2) -> Iterator[list[dict[str, bytes | str]]]:
+def steady(rate: int, seconds: int, seed: int = 2, hot: float = 0.0) -> Iterator[list[dict[str, bytes | str]]]:
     """Messages, a hundredth of a second's events at a time, given out when they are due; occurred_at is that moment. All is
-    made beforehand: the time to make events is not part of anybody's latency, a late start of their sending is."""
+    made beforehand: the time to make events is not part of anybody's latency, a late start of their sending is. `hot`: share of the
+    events that are of the first subject."""
     names, rng = np.array(subjects()), np.random.default_rng(seed)
     each = rate // 100
 
     def make(tick: int, at: int) -> list[dict[str, bytes | str]]:
-        frame = frame_of(rng, names, 0, tick * each, each).with_columns(occurred_at=pl.lit(at), observed_at=pl.lit(at))
+        frame = frame_of(rng, names, 0, tick * each, each, hot).with_columns(
+            occurred_at=pl.lit(at), observed_at=pl.lit(at)
+        )
         values, keys = encode_frame(KINDS["iot"].schema, frame), frame["subject"].to_list()
         return [{"value": value, "key": key} for value, key in zip(values, keys, strict=True)]
 
@@ -76,15 +79,19 @@ def steady(rate: int, seconds: int, seed: int = 2) -> Iterator[list[dict[str, by
         yield messages
 
 
-def frame_of(rng: np.random.Generator, names: Any, start: int, first: int, n: int) -> pl.DataFrame:
-    """Events number `first` to `first + n - 1`, a millisecond apart from `start` on, of any of the subjects `names`."""
+def frame_of(rng: np.random.Generator, names: Any, start: int, first: int, n: int, hot: float = 0.0) -> pl.DataFrame:
+    """Events number `first` to `first + n - 1`, a millisecond apart from `start` on, of any of the subjects `names`, a share of
+    them `hot`: of the first one."""
     at = start + np.arange(first, first + n)
+    whose = rng.integers(0, len(names), n)
+    if hot:
+        whose[rng.random(n) < hot] = 0
     return pl.DataFrame(
         {
             "event_id": [f"ev-{i:012d}" for i in range(first, first + n)],
             "kind": "iot",
             "sector": "food-drug",
-            "subject": names[rng.integers(0, len(names), n)],
+            "subject": names[whose],
             "region": "320102",
             "occurred_at": at,
             "observed_at": at,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import psutil
 
 from bench.contender import Result
+from bench.latency import HOT
 
 Rounds = Sequence[tuple[Result, Result | None]]
 _HEAD: Final = """# Benchmarks
@@ -25,6 +26,7 @@ within one row only, by the ratio. Slow peers get fewer events, and so does ours
 """
 _TAIL: Final = """
 Latency from produce to a read-committed reader at {rate:,.0f} events/s (W1, exactly once): p50 {p50:.0f} ms, p99 {p99:.0f} ms.
+The same with {hot:.0%} of all events at one subject, whose partition gets near half of them: of the other subjects p50 {busy50:.0f} ms, p99 {busy99:.0f} ms.
 
 - **ours**: two workers; intake, rules, exact sliding windows, clues with explanations; one transaction a batch, exactly once
 - **kafka-streams**: Java 25, two threads, exactly once (v2); windows tumble, in RocksDB with changelog and cache
@@ -84,13 +86,16 @@ def _cpu(results: Iterable[Result]) -> float:
     return round(statistics.median(r.cpu_seconds / r.events * 1e6 for r in results), 2)
 
 
-def page(found: Sequence[Mapping[str, Any]], waits: Mapping[str, float], costs: str) -> str:
-    """docs/benchmarks.md; `costs`: tables of `bench.curves`."""
+def page(found: Sequence[Mapping[str, Any]], waits: Mapping[str, float], busy: Mapping[str, float], costs: str) -> str:
+    """docs/benchmarks.md; `busy`: waits of the others beside a hot subject, `costs`: tables of `bench.curves`."""
     head = _HEAD.format(
         today=dt.datetime.now(dt.UTC).date(), cores=psutil.cpu_count(), memory=psutil.virtual_memory().total / 2**30,
         system=platform.system(), python=platform.python_version(),
     )  # fmt: skip
-    tail = _TAIL.format(rate=waits["events_per_second"], p50=waits["p50"], p99=waits["p99"])
+    tail = _TAIL.format(
+        rate=waits["events_per_second"], p50=waits["p50"], p99=waits["p99"],
+        hot=HOT, busy50=busy["p50"], busy99=busy["p99"],
+    )  # fmt: skip
     chart = "\n".join(["", "```", *_chart(found), "```", ""])
     return head + "\n".join(map(_row, found)) + "\n" + chart + tail + "\n" + costs
 

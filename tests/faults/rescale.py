@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.events import produce
-from bench.latency import arrivals
+from bench.latency import Arrival, arrivals
 from fengsui.crew import Crew
 from fengsui.embedded import services
 from fengsui.settings import Settings
@@ -31,16 +31,16 @@ RATE: Final = 10  # hot readings a second; a rule may raise 500 clues an hour in
 
 @dataclass(slots=True)
 class Watch:
-    """Hot readings in, their clues out: (produced at, seconds until a committed reader had it)."""
+    """Hot readings in, their clues out."""
 
     house: House
-    waits: list[tuple[float, float]] = field(default_factory=list)
+    waits: list[Arrival] = field(default_factory=list)
     sent: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def longest(self, since: float) -> float:
         """The longest wait of what was produced since then, all of it read."""
-        return max((wait for at, wait in self.waits if at >= since), default=0.0)
+        return max((one.wait for one in self.waits if one.at >= since), default=0.0)
 
     def feed(self) -> None:
         """A steady stream of hot readings until told to stop."""
