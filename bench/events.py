@@ -55,8 +55,8 @@ def produce(client: dict[str, Any], topic: str, events: int, seed: int = 1) -> f
 
 def steady(rate: int, seconds: int, seed: int = 2, hot: float = 0.0) -> Iterator[list[dict[str, bytes | str]]]:
     """Messages, a hundredth of a second's events at a time, given out when they are due; occurred_at is that moment. All is
-    made beforehand: the time to make events is not part of anybody's latency, a late start of their sending is. `hot`: share of the
-    events that are of the first subject."""
+    made beforehand: the time to make events is not part of anybody's latency, a late start of their sending is. `hot`: share of
+    the events that are of the first subject."""
     names, rng = np.array(subjects()), np.random.default_rng(seed)
     each = rate // 100
 

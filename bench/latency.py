@@ -28,7 +28,7 @@ class Arrival(NamedTuple):
 
 def measure(stand: Stand, rate: int = RATE, seconds: int = SECONDS, hot: float = 0.0) -> dict[str, float]:
     """p50 and p99 in ms over the clues of a steady stream (an event's occurred_at is when it was due to be produced); the
-    first half, in which broker and caches warm up, is left out. Also how many clues that were. With a `hot` subject: of all others."""
+    first half, in which broker and caches warm up, is left out. Also how many clues that were. A `hot` subject is left out."""
     stand.prepare(events=0)
     waits: list[Arrival] = []
     stop = threading.Event()
