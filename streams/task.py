@@ -9,7 +9,6 @@ import errno
 import itertools
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -19,9 +18,9 @@ import structlog
 from confluent_kafka import KafkaException
 
 from streams import metrics
-from streams.align import aligned
-from streams.chunk import Chunk, cut, merged, weight
+from streams.chunk import Chunk
 from streams.controls import Controls
+from streams.inbox import Inbox, Limits
 from streams.ledger import Checkpoint, Ledger, LedgerUnreachableError, Progress, blobs, ledger_partition
 from streams.pulse import Pulse
 from streams.quarantine import Quarantine
@@ -48,7 +47,6 @@ _SURROUNDINGS: Final = frozenset(
 )
 CONTROL_SECONDS: Final = 60.0
 FENCED_SECONDS: Final = 1.0  # a fenced task waits: most likely a rebalance has given its partition to somebody else
-ALIGN_SECONDS: Final = 0.2  # how long a batch waits for topics that have records in Kafka but none here
 CHECKPOINT_SHARE: Final = 20  # a checkpoint may cost at most 1/20 of a task's time
 REPLAYED_TICKS: Final = 1_000  # batches of nothing but ticks that are not worth a checkpoint
 CHECKPOINT_PARTS: Final = 4  # of half a MiB in one transaction: what a batch may have to wait for
@@ -62,10 +60,7 @@ class TaskOptions:
     prefix: str
     group: str
     partitions: int
-    batch_rows: int = 40_000
-    queue_rows: int = 80_000
-    batch_bytes: int = 16 * 2**20
-    queue_bytes: int = 64 * 2**20
+    limits: Limits = field(default_factory=Limits)
     checkpoint_seconds: float = 10.0
 
 
@@ -96,27 +91,24 @@ class Task:
         controls: Controls,
         moved: Callable[["Task"], None],
         drained: Callable[["Task"], None],
-        unfetched: Callable[["Task"], dict[str, int]] = lambda _: {},
+        unread: Callable[["Task"], dict[str, int]] = lambda _: {},
     ) -> None:
         self.stage_name, self.partition, self.name = name, partition, f"{name}/{partition}"
         self._make, self._options, self._controls = make, options, controls
-        self._moved, self._drained, self._unfetched = moved, drained, unfetched
-        self._futile: dict[str, int] = {}
+        self._moved = moved
         self.stage = make()
         self.pulse = Pulse()
         where = ledger_partition(name, partition, options.partitions)
         self._ledger = Ledger(options.client, options.prefix, where, self.pulse)
         self._ledger_partition = where
-        self._queues: dict[str, deque[Chunk]] = {topic: deque() for topic in self.stage.topics}
-        self._rows = self._bytes = 0
-        self._signal = threading.Condition()
-        self._stopping = False
+        self._inbox = Inbox(
+            self.stage.topics, self.stage.patient, options.limits, lambda: unread(self), lambda: drained(self)
+        )
         self._live = False
         self._owned = threading.Event()
         identity = f"{options.prefix}{options.group}.{self.name}"
         self._writer = Writer(options.client, options.prefix, identity, name, self.pulse)
         self._progress = Progress()
-        self._next: dict[str, int] = {}
         self._obeyed: dict[str, int] = {}
         self._progress_offset = 0
         self._checkpoint_due = 0.0
@@ -142,49 +134,29 @@ class Task:
 
     def positions(self) -> dict[str, int]:
         """Topic -> the offset that the next chunk must be chained to."""
-        with self._signal:
-            return {topic: self._next.get(topic, 0) for topic in self.stage.topics}
+        return self._inbox.positions()
 
     def committed(self) -> dict[str, int]:
         """Topic -> offset up to which transactions are committed."""
         return dict(self._progress.ends)
 
     def offer(self, chunk: Chunk) -> bool:
-        """Queue a chunk. False when it does not follow what was queued before: read again from `positions()`."""
-        with self._signal:
-            if self._stopping or not self._owned.is_set():
-                return True  # whoever owns next reads from its progress
-            expected = self._next.get(chunk.topic, 0)
-            if chunk.end <= expected:
-                return True
-            if chunk.prev != expected:
-                return False
-            self._next[chunk.topic] = chunk.end
-            self._queues[chunk.topic].append(chunk)
-            self._rows += len(chunk)
-            self._bytes += weight(chunk)
-            self._signal.notify_all()
-            return True
+        """See `Inbox.put`."""
+        return self._inbox.put(chunk)
 
     @property
     def full(self) -> bool:
         """Whether fetching should pause."""
-        return self._rows >= self._options.queue_rows or self._bytes >= self._options.queue_bytes
+        return self._inbox.full
 
     def drop_queue(self) -> None:
-        """Forget chunks that wait (a rebalance: they are read again from `positions()`)."""
-        with self._signal:
-            for topic, queue in self._queues.items():
-                if queue:
-                    self._next[topic] = queue[0].prev
-            self._clear()
+        """See `Inbox.drop`."""
+        self._inbox.drop()
 
     def stop(self) -> None:
         """Stop after the batch at hand; `join` waits for it."""
-        with self._signal:
-            self._stopping = True
-            self._writer.stop()
-            self._signal.notify_all()
+        self._writer.stop()
+        self._inbox.stop()
 
     def join(self, timeout: float) -> None:
         """Wait for the thread's end."""
@@ -194,7 +166,7 @@ class Task:
 
     def _run(self) -> None:
         backoff = 0.1
-        while not self._stopping:
+        while not self._inbox.stopping:
             failure = self._live_once()
             if failure is not None:  # not inside `except`: the traceback would hold on to the producer that is let go
                 if self._live:
@@ -224,11 +196,10 @@ class Task:
         metrics.TASK_FAILURES.labels(self.stage_name, cause).inc()
         log.warning("task.again", task=self.name, cause=cause, error=words[:300], wait=backoff)
         self._owned.clear()
+        self._inbox.close()
         self._close()
         self.pulse.beat()
-        with self._signal:
-            self._clear()
-            self._signal.wait_for(lambda: self._stopping, backoff)
+        self._inbox.pause(backoff)
         return min(backoff * 2, LONGEST_BACKOFF)
 
     def _own(self) -> None:
@@ -236,9 +207,7 @@ class Task:
         self._progress = self._ledger.last()
         self.stage = self._make()
         self._obeyed, self._saving = {}, None
-        with self._signal:
-            self._clear()
-            self._next = dict(self._progress.ends)
+        self._inbox.open(self._progress.ends)
         self._owned.set()
         self._moved(self)
 
@@ -275,7 +244,7 @@ class Task:
         try:
             for progress in batches:
                 self.pulse.beat()
-                if self._stopping:
+                if self._inbox.stopping:
                     raise Stopping
                 self._obey(progress.controls)
                 for topic, first, end in progress.slices:
@@ -291,7 +260,7 @@ class Task:
         deadline = time.monotonic() + CONTROL_SECONDS
         while not ready(0.2):
             self.pulse.beat()
-            if self._stopping:
+            if self._inbox.stopping:
                 raise Stopping
             if time.monotonic() > deadline:
                 raise LedgerUnreachableError(otherwise)
@@ -311,63 +280,19 @@ class Task:
             self._obeyed[topic] = end
 
     def _take(self) -> list[Chunk]:
-        """Chunks of one batch, in arrival order. Empty when it is time for a checkpoint. Raises Stopping."""
-        with self._signal:
-            self.pulse.rest()
-            self._signal.wait_for(lambda: self._stopping or self._rows > 0, self._patience())
-            self.pulse.beat()
-            if self._rows and len(self._queues) > 1:
-                self._wait_for_slower_topics()
-            if self._stopping:
-                raise Stopping
-            was_full = self.full
-            chunks = self._aligned() if self._rows else []
-            if self._rows and not chunks:  # only ticks, and what arrived before them is on its way
-                self._signal.wait_for(lambda: self._stopping or bool(self._aligned()), ALIGN_SECONDS)
-            for part in chunks:
-                self._advance(part)
-            if was_full and not self.full:
-                self._drained(self)
-        return merged(chunks)
+        """Chunks of one batch. Empty when it is time for a checkpoint. Raises Stopping."""
+        self.pulse.rest()
+        chunks = self._inbox.take(self._patience())
+        self.pulse.beat()
+        if self._inbox.stopping:
+            raise Stopping
+        return chunks
 
     def _patience(self) -> float | None:
         """Seconds to wait for chunks: until a checkpoint is due, not at all while one is being written."""
         if self._saving is not None:
             return 0.0
         return max(0.0, self._checkpoint_due - time.monotonic()) if self._dirty else None
-
-    def _aligned(self) -> list[Chunk]:
-        unread = self._unfetched(self)
-        queues: Mapping[str, deque[Chunk]] = self._queues
-        if any(not self._queues[topic] for topic in unread if topic not in self.stage.patient):
-            queues = {topic: queue for topic, queue in queues.items() if topic not in self.stage.patient}
-        return aligned(queues, unread, self._options.batch_rows, self._options.batch_bytes)
-
-    def _wait_for_slower_topics(self) -> None:
-        """A topic whose records are still in Kafka may hold earlier ones: wait a little, once for each of its positions."""
-
-        def slower() -> dict[str, int]:
-            ends = self._unfetched(self)
-            missing = {t: e for t, e in ends.items() if not self._queues[t] and t not in self.stage.patient}
-            return {t: e for t, e in missing.items() if self._futile.get(t) != e}
-
-        if slower():
-            self._signal.wait_for(lambda: self._stopping or self.full or not slower(), ALIGN_SECONDS)
-            self._futile |= slower()
-
-    def _advance(self, part: Chunk) -> None:
-        """Take a part off the head of its topic's queue."""
-        queue = self._queues[part.topic]
-        head = queue.popleft()
-        if part.end < head.end:
-            queue.appendleft(cut(head, int(np.searchsorted(head.offsets, part.end)), len(head)))
-        self._rows -= len(part)
-        self._bytes -= weight(part)
-
-    def _clear(self) -> None:
-        for queue in self._queues.values():
-            queue.clear()
-        self._rows = self._bytes = 0
 
     def _batch(self, chunks: list[Chunk]) -> None:
         if chunks:

@@ -14,6 +14,7 @@ from connectors.admin import ensure_topics
 from fengsui.settings import Settings
 from streams.chunk import Chunk, chunk_of
 from streams.controls import Controls
+from streams.inbox import Limits
 from streams.ledger import Ledger, ledger_partition
 from streams.stage import Arrays, ControlRecord, Outbox
 from streams.task import Task, TaskOptions
@@ -70,7 +71,8 @@ class Bench:
 
     def options(self, **changes: Any) -> TaskOptions:
         plain = TaskOptions(self.client, self.settings.topic_prefix, self.settings.group, self.settings.partitions)
-        return replace(plain, **{"checkpoint_seconds": 0.3} | changes)
+        limits = Limits(batch_rows=changes.pop("batch_rows", Limits().batch_rows))
+        return replace(plain, **{"checkpoint_seconds": 0.3, "limits": limits} | changes)
 
     def send(self, values: Sequence[bytes], topic: str = TOPIC) -> None:
         """Records to partition 0, acknowledged."""

@@ -1,4 +1,4 @@
-"""Ticks come last: time does not pass for a task before all that arrived until then is there. No broker."""
+"""What ticks cost a task, and when it is stuck; who is sent ticks. No broker."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -39,18 +39,12 @@ class Idle:
 
 
 @pytest.fixture
-def unread() -> dict[str, int]:
-    """What Kafka still holds for the task; tests change it."""
-    return {}
-
-
-@pytest.fixture
-def task(unread: dict[str, int]) -> Iterator[Task]:
+def task() -> Iterator[Task]:
     """A task that owns, but does not run."""
     controls = Controls({}, "p.", ())
     nothing: Callable[[Task], None] = lambda _: None  # noqa: E731
-    made = Task("detect", 0, Idle, TaskOptions({}, "p.", "g", 4), controls, nothing, nothing, lambda _: unread)
-    made._owned.set()
+    made = Task("detect", 0, Idle, TaskOptions({}, "p.", "g", 4), controls, nothing, nothing)
+    made._inbox.open({})
     yield made
     made.stop()
 
@@ -59,30 +53,6 @@ def records(topic: str, first: int, times: list[int]) -> Chunk:
     """Records that arrived at these times."""
     offsets = list(range(first, first + len(times)))
     return replace(chunk(offsets, prev=first, topic=topic), timestamps=np.array(times, np.int64))
-
-
-def taken(task: Task) -> list[tuple[str, int]]:
-    """Topic and last arrival of what the next batch holds."""
-    return [(part.topic, int(part.timestamps[-1])) for part in task._take()]
-
-
-def test_a_tick_waits_for_what_arrived_before_it(task: Task, unread: dict[str, int]) -> None:
-    """While Kafka holds readings that are not here, ticks stay; then both come in the order of their arrival."""
-    unread[READINGS] = 5
-    task.offer(records(TICKS, 0, [1_000]))
-    assert taken(task) == []
-    task.offer(records(READINGS, 0, [200, 900]))
-    unread.clear()
-    assert taken(task) == [(READINGS, 900), (TICKS, 1_000)]
-
-
-def test_a_tick_goes_on_where_nothing_is_missing(task: Task, unread: dict[str, int]) -> None:
-    """An idle partition hears of the time, and readings never wait for a tick."""
-    task.offer(records(TICKS, 0, [1_000]))
-    assert taken(task) == [(TICKS, 1_000)]
-    unread[TICKS] = 9
-    task.offer(records(READINGS, 0, [2_000]))
-    assert taken(task) == [(READINGS, 2_000)]
 
 
 def test_time_alone_is_not_worth_a_checkpoint(task: Task) -> None:
