@@ -36,7 +36,7 @@ from tests.faults.load import expected, load
 from tests.faults.storm import differences, stage
 
 RATE: Final = 300  # events a second
-BEFORE: Final = 8.0  # seconds of load before the trouble, so that memory stands
+BEFORE: Final = 5.0  # seconds of load before the trouble, so that memory stands
 HEAP: Final = 150_000
 SETTLE: Final = 240.0
 RULES: Final = (HOT, MANY, CROWD)
