@@ -1,7 +1,5 @@
 """A short run of `python -m tests.faults.neighbours`: each neighbour away for some seconds, under load."""
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,18 +7,10 @@ import pytest
 from fengsui.embedded.valkey import ValkeyService
 from tests.faults.broker import ProxiedKafka
 from tests.faults.neighbours import FELT, TROUBLES, cost
-from tests.faults.storm import stage
 
 pytestmark = [pytest.mark.faults, pytest.mark.broker]
 SECONDS = 6.0
 GROWTH = 450.0  # MiB: twice what a task may queue, for each of a worker's four
-
-
-@pytest.fixture(scope="module")
-def scene() -> Iterator[tuple[ProxiedKafka, ValkeyService, Path]]:
-    """A broker and a view."""
-    with tempfile.TemporaryDirectory() as data, stage(Path(data)) as (kafka, valkey):
-        yield kafka, valkey, Path(data)
 
 
 @pytest.mark.parametrize("name", TROUBLES)

@@ -1,7 +1,5 @@
 """A short run of `make faults`: three rounds that have every fault among them."""
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +7,7 @@ import pytest
 from fengsui.embedded.valkey import ValkeyService
 from tests.faults.broker import ProxiedKafka
 from tests.faults.harm import FAULTS
-from tests.faults.storm import play, stage, wanting
+from tests.faults.storm import play, wanting
 
 pytestmark = [pytest.mark.faults, pytest.mark.broker]
 ROUNDS = {
@@ -17,13 +15,6 @@ ROUNDS = {
     12: ["stop", "disk", "broker-restart"],
     13: ["cut", "rebalance", "clock"],
 }
-
-
-@pytest.fixture(scope="module")
-def scene() -> Iterator[tuple[ProxiedKafka, ValkeyService, Path]]:
-    """A broker behind a proxy, and a view."""
-    with tempfile.TemporaryDirectory() as data, stage(Path(data)) as (kafka, valkey):
-        yield kafka, valkey, Path(data)
 
 
 @pytest.mark.parametrize("seed", ROUNDS)
