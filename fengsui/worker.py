@@ -101,6 +101,9 @@ async def _neighbours(settings: Settings, runtime: Runtime) -> AsyncIterator[Non
 async def _tick(clock: Clock, runtime: Runtime) -> None:
     loop = asyncio.get_running_loop()
     while True:
-        await loop.run_in_executor(None, clock.tick)
-        tell_lag(runtime)
+        try:
+            await loop.run_in_executor(None, clock.tick)
+            tell_lag(runtime)
+        except Exception:  # time must go on: without ticks no deadline passes and nothing is missed
+            log.exception("tick.failed")
         await asyncio.sleep(TICK_SECONDS)

@@ -6,8 +6,8 @@ this has passed already, at arrival + within + grace. It fires with the first th
 event of the same key, or a tick. Ticks therefore decide when a clue comes, never which. Of several events that wait for an answer
 the earliest counts; an answer that comes late answers all before it, and of those after it the latest counts.
 
-Cost: 0.4 us an event that starts or stops a clock with a thousand keys, 1.5 with a hundred thousand (what a clue would show is kept
-in columns, a row a running clock); a tick looks at one number a key.
+Cost: 0.4 us an event that starts or stops a clock with a thousand keys, 1.5 with a hundred thousand (what a clue would show is
+kept in columns, a row a running clock); a tick looks at one number a key.
 """
 
 import io

@@ -36,7 +36,9 @@ RECOVERY_SECONDS = Histogram(
 CHECKPOINT_BYTES = Gauge("fengsui_checkpoint_bytes", "Size of the newest checkpoint, by task", ["task"])
 STATE_ROWS = Gauge("fengsui_state_rows", "Rows that a task holds in state, by task and store", ["task", "store"])
 LAG = Gauge(
-    "fengsui_lag", "Records fetched or fetchable but not yet committed, by topic and partition", ["topic", "partition"]
+    "fengsui_lag",
+    "Offsets up to the last record that are not yet committed, by topic and partition",
+    ["topic", "partition"],
 )
 TASKS = Gauge("fengsui_tasks", "Tasks that this worker owns, by stage", ["stage"])
 TASK_FAILURES = Counter(

@@ -48,9 +48,11 @@ def test_silent_devices_are_told_of_once_and_living_ones_never(settings: Setting
             wait_until(lambda: told(house, "test-silent-region") != [], 30, "a clue of the silent region")
             over.wait(6.0)  # longer than a device may be silent
             clues = told(house, "test-silent"), told(house, "test-silent-region")
+            ticks = len(house.records("ticks.detect"))
         finally:
             over.set()
             living.result()
         assert len(clues[0]) == len(set(clues[0])) == SILENT_DEVICES
         assert not any(key.endswith(("/d1000", "/d1001")) for key in clues[0])
+        assert ticks > settings.partitions * 8  # one a second and partition, most of the time
         assert clues[1] == ["region:110101"]

@@ -56,6 +56,7 @@ class Outcome:
     repeated: int = 0
     unexpected: int = 0
     archive: bool = True
+    proof: str = ""
 
     def __str__(self) -> str:
         faults = ", ".join(f"{name} {n}" for name, n in Counter(self.faults).items())
@@ -119,6 +120,7 @@ def play(seed: int, kafka: ProxiedKafka, valkey: ValkeyService, data: Path, name
         outcome = _outcome(direct, house, chosen, len(events))
         if not outcome.exact:
             _keep_evidence(direct, kafka, LOGS / f"{seed}-evidence")
+            print(outcome.proof, flush=True)
     _forget(direct)
     return outcome
 
@@ -160,7 +162,8 @@ def _outcome(settings: Settings, house: House, chosen: list[str], events: int) -
     missing, repeated, unexpected = differences(wanted.clues, got)
     strayed = copies(settings) != wanted.copies
     proof = verify(settings.kafka_client(), settings.topic_prefix, settings.archive_dir, wait=60)
-    return Outcome(chosen, events, len(wanted.clues), missing, repeated, unexpected + strayed, proof.ok)
+    words = "" if proof.ok else f"{proof.counts}, first {[str(one) for one in proof.differences[:5]]}"
+    return Outcome(chosen, events, len(wanted.clues), missing, repeated, unexpected + strayed, proof.ok, words)
 
 
 def _keep_logs(settings: Settings, seed: int) -> None:
