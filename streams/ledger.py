@@ -24,6 +24,7 @@ _POLL_SECONDS: Final = 0.02
 _OUT_OF_PATIENCE: Final = 30.0  # seconds without a record or an end before a read gives up: the broker is gone
 _ENDS_SECONDS: Final = 10.0
 _NO_END: Final = 2**62
+OWN: Final = ("progress", "checkpoints")  # topics of which a task has a partition of its own
 
 
 class LedgerUnreachableError(Exception):
@@ -141,6 +142,15 @@ class Ledger:
             back *= 8
         return Progress()
 
+    def unfinished(self) -> bool:
+        """Whether a transaction is open in the task's own partitions, which nobody else writes to."""
+        everything = _Reader(self._client, self._pulse, "read_uncommitted")
+        try:
+            ends = {topic: everything.ends(self._prefix + topic, self._partition)[1] for topic in OWN}
+        finally:
+            everything.close()
+        return any(self._reader.ends(self._prefix + topic, self._partition)[1] < end for topic, end in ends.items())
+
     def since(self, progress: Progress) -> list[Progress]:
         """The progress record of every batch after its checkpoint, in order. Raises LedgerLostError where one lacks."""
         checkpoint = progress.checkpoint
@@ -236,9 +246,9 @@ def blobs(name: str, told: Mapping[str, Any], body: bytes) -> Iterator[tuple[byt
 
 
 class _Reader:
-    """A read-committed consumer outside any group."""
+    """A consumer outside any group, of committed records unless told otherwise."""
 
-    def __init__(self, client: dict[str, Any], pulse: Pulse) -> None:
+    def __init__(self, client: dict[str, Any], pulse: Pulse, isolation: str = "read_committed") -> None:
         self._pulse = pulse
         pulse.beat()
         self._known: set[str] = set()
@@ -247,7 +257,7 @@ class _Reader:
             | {
                 "group.id": "fengsui-ledger",  # never joined: partitions are assigned by hand
                 "enable.auto.commit": False,
-                "isolation.level": "read_committed",
+                "isolation.level": isolation,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",  # what is gone must not be skipped in silence
                 "fetch.message.max.bytes": 4 * 1024 * 1024,
@@ -262,7 +272,7 @@ class _Reader:
         self._consumer.close()
 
     def ends(self, topic: str, partition: int) -> tuple[int, int]:
-        """Log start and last stable offset."""
+        """Log start and last stable offset (of uncommitted reading: the end)."""
         deadline = time.monotonic() + _ENDS_SECONDS
         self._known.add(topic)
         while True:

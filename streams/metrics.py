@@ -45,6 +45,11 @@ TASK_FAILURES = Counter(
     "fengsui_task_failures", "Tasks begun anew after a failure, by stage and cause", ["stage", "cause"]
 )
 KAFKA_WAITS = Counter("fengsui_kafka_waits", "Waits for Kafka with backoff, by stage", ["stage"])
+HANGING = Counter(
+    "fengsui_hanging_transactions",
+    "Transactions that Kafka had forgotten to end, ended by their task, by stage",
+    ["stage"],
+)
 LOST_LOG_LINES = Counter("fengsui_lost_log_lines", "Log lines that could not be written: stderr's disk is full or gone")
 LOG_BREAKS = Counter(
     "fengsui_log_breaks",

@@ -20,14 +20,14 @@ from confluent_kafka import KafkaException
 from streams import metrics
 from streams.chunk import Chunk
 from streams.controls import Controls
-from streams.inbox import Inbox, Limits
-from streams.ledger import Checkpoint, Ledger, LedgerUnreachableError, Progress, blobs, ledger_partition
+from streams.inbox import ALIGN_SECONDS, Inbox, Limits
+from streams.ledger import OWN, Checkpoint, Ledger, LedgerUnreachableError, Progress, blobs, ledger_partition
 from streams.pulse import Pulse
 from streams.quarantine import Quarantine
 from streams.stage import Outbox, Stage
 from streams.writer import LONGEST_BACKOFF, Records, Stopping, Writer, fenced
 from topics.arrays import pack, unpack
-from topics.catalogue import TICKS
+from topics.catalogue import TICKS, outputs, partitions
 
 log = structlog.get_logger()
 
@@ -46,6 +46,7 @@ _SURROUNDINGS: Final = frozenset(
     }
 )
 CONTROL_SECONDS: Final = 60.0
+HANGING_SECONDS: Final = 10.0  # in which markers should be written
 FENCED_SECONDS: Final = 1.0  # a fenced task waits: most likely a rebalance has given its partition to somebody else
 CHECKPOINT_SHARE: Final = 20  # a checkpoint may cost at most 1/20 of a task's time
 REPLAYED_TICKS: Final = 1_000  # batches of nothing but ticks that are not worth a checkpoint
@@ -204,12 +205,36 @@ class Task:
 
     def _own(self) -> None:
         self._writer.own()
+        self._end_hanging()
         self._progress = self._ledger.last()
         self.stage = self._make()
         self._obeyed, self._saving = {}, None
         self._inbox.open(self._progress.ends)
         self._owned.set()
         self._moved(self)
+
+    def _end_hanging(self) -> None:
+        """Owning has ended every transaction of our predecessors, as far as Kafka knows. A broker that was killed can have
+        forgotten the markers (ADR 11): our next commit would then commit what was aborted."""
+        if not self._ledger.unfinished():
+            return
+        metrics.HANGING.labels(self.stage_name).inc()
+        log.error("transaction.hanging", task=self.name)
+        count = self._options.partitions
+        places = [
+            (topic, p)
+            for topic in outputs(self.stage_name)
+            for p in range(partitions(topic, count))
+            if topic not in OWN
+        ]
+        self._writer.sweep([*places, *((topic, self._ledger_partition) for topic in OWN)])
+        deadline = time.monotonic() + HANGING_SECONDS
+        while self._ledger.unfinished():
+            if time.monotonic() > deadline:
+                raise LedgerUnreachableError("a hanging transaction does not end")
+            self._inbox.pause(ALIGN_SECONDS)
+            if self._inbox.stopping:
+                raise Stopping
 
     def _recover(self) -> None:
         """Restore the newest checkpoint, then replay in silence up to progress."""

@@ -6,7 +6,7 @@ not get through in that time (a giant batch, a slow broker), the next life is gi
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -103,6 +103,20 @@ class Writer:
             )
         self._written = True
         return offsets
+
+    def sweep(self, places: Iterable[tuple[str, int]]) -> None:
+        """End what an earlier life left open in partitions (topic, partition), if Kafka forgot to: abort a transaction with
+        a record in each of them; its markers end all that our producer id has begun there."""
+        producer = self._producer
+        if producer is None:
+            raise Stopping
+        producer.begin_transaction()
+        for topic, partition in places:
+            self._produce(producer, self._prefix + topic, [(b"", b"", partition)], None)
+        self._pulse.beat()
+        if producer.flush(CALL_SECONDS):  # what is not there yet would have no marker
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "a sweep did not get through"))
+        self._retry(lambda: producer.abort_transaction(CALL_SECONDS))
 
     def close(self) -> None:
         """Let go of the producer, at once."""

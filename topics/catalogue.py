@@ -52,7 +52,7 @@ class Topic:
 
 def _events() -> list[Topic]:
     return [
-        Topic(kind.topic, kind.zh, "subject", kind.schema, "gateways", "detect, archive", retention_ms=40 * DAY)
+        Topic(kind.topic, kind.zh, "subject", kind.schema, "gateways, detect", "detect, archive", retention_ms=40 * DAY)
         for kind in KINDS.values()
     ]
 
@@ -121,6 +121,15 @@ SCHEMAS: dict[int, Schema] = {t.schema.number: t.schema for t in TOPICS.values()
 def topic(name: str) -> Topic:
     """The topic of that name (without prefix). Raises KeyError."""
     return TOPICS[name]
+
+
+def outputs(stage: str) -> list[str]:
+    """Topics that a stage writes.
+
+    >>> outputs("feedback")
+    ['rejected', 'rekeyed', 'progress', 'checkpoints']
+    """
+    return [one.name for one in TOPICS.values() if {stage, "every stage"} & set(one.writers.split(", "))]
 
 
 def partitions(name: str, count: int) -> int:

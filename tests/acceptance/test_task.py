@@ -15,19 +15,10 @@ from streams import writer
 from streams.task import Task
 from streams.writer import Writer
 from tests.acceptance.house import wait_until
-from tests.acceptance.toy import OUT, TOPIC, Bench, Counting, expected, open_bench
+from tests.acceptance.toy import OUT, TOPIC, Counting, at_end, expected, numbers, open_bench
 from topics.wire import decode
 
 pytestmark = pytest.mark.broker
-
-
-def numbers(first: int, end: int) -> list[bytes]:
-    return [b"v%d" % i for i in range(first, end)]
-
-
-def at_end(bench: Bench, count: int, seconds: float = 60) -> None:
-    """Until some task has committed everything."""
-    wait_until(lambda: len(bench.outputs()) >= count, seconds, f"{count} outputs")
 
 
 def test_two_tasks_of_one_name_fight_and_nothing_is_lost_or_repeated(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from streams.inbox import Limits
 from streams.ledger import Ledger, ledger_partition
 from streams.stage import Arrays, ControlRecord, Outbox
 from streams.task import Task, TaskOptions
+from tests.acceptance.house import wait_until
 from topics.spans import Spans
 
 TOPIC, OUT = "clue-log", "rekeyed"  # the feedback stage's, which has one input
@@ -177,6 +178,16 @@ def expected(values: Sequence[bytes], rules: int = 0) -> list[bytes]:
     stage.rules = rules
     stage.step(Chunk(TOPIC, 0, 0, 0, np.zeros(0, np.int64), np.zeros(0, np.int64), Spans.of([]), Spans.of(values)), out)
     return [value for _, value, _ in out.records.get(OUT, [])]
+
+
+def numbers(first: int, end: int) -> list[bytes]:
+    """Values that tell each other apart."""
+    return [b"v%d" % i for i in range(first, end)]
+
+
+def at_end(bench: Bench, count: int, seconds: float = 60) -> None:
+    """Until some task has committed everything."""
+    wait_until(lambda: len(bench.outputs()) >= count, seconds, f"{count} outputs")
 
 
 @contextmanager
