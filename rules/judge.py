@@ -196,7 +196,9 @@ class Judge:
         """The clocks of a rule; those that run go on."""
         told, slack = judged.rule.absence, max(self._lateness.values(), default=0)
         assert told is not None  # noqa: S101 - asked for rules of absence only
-        found = self._absences.get(judged.rule.id) or Absences(judged.schema)
+        found = self._absences.get(judged.rule.id)
+        if found is None:  # one without running clocks is false, and still knows what was answered
+            found = Absences(judged.schema)
         found.adopt(judged.schema)
         found.configure(told.within, told.grace, slack, again=told.of is None)
         return found

@@ -196,6 +196,15 @@ def test_state_survives_restarts_and_new_versions() -> None:
     assert other.sizes()["awaited"] == 0
 
 
+def test_a_reload_between_forgets_no_answer() -> None:
+    """Rules are published anew while no clock runs: a failure that is reported after its answer still starts nothing."""
+    judge = judge_of(unmended())
+    run(judge, [event(100, **PASSED)])
+    judge.replace([unmended()], {})
+    run(judge, [event(50, **FAILED) | {"_ts": T0 + 101 * MINUTE}])
+    assert ticked(judge, 20_000).height == 0
+
+
 def test_many_devices_need_little_room() -> None:
     """What nobody waits for any more is left out: a thousand devices, forty thousand heartbeats."""
     judge, n = judge_of(heartbeat()), 1_000
