@@ -120,9 +120,11 @@ class Crew:
 
     def _start(self, i: int) -> Child:
         argv = [sys.executable, "-m", "fengsui", "worker"]
-        return Child(
+        child = Child(
             Command(argv, self._log(i), grace_seconds=30.0, env=environment(self._settings) | dict(self._more))
         )
+        address_file(self._settings, child.pid).unlink(missing_ok=True)  # of one that had this pid before
+        return child
 
     def _mend(self) -> None:
         """Start the dead again: at once at first, then ever later, each by its own record. Nothing may end this thread."""
@@ -146,14 +148,14 @@ class Crew:
         """kill -9 of whoever has not been well for long, or does not get as far as to answer; `_mend` does the rest."""
         well: dict[int, float] = {}
         while not self._stopping.wait(_HEALTH_SECONDS):
-            for pid in self.pids:
+            for pid in [child.pid for child in self._children if child.alive]:
                 url, now = self._url(pid), time.monotonic()
                 patience = _HUNG_SECONDS if url else READY_SECONDS
                 if url and _answers(f"{url}/healthz", _HEALTH_SECONDS):
                     well[pid] = now
                 elif now - well.setdefault(pid, now) > patience:
                     log.warning("worker.hung", pid=pid, seconds=patience)
-                    with suppress(ProcessLookupError):
+                    with suppress(OSError):
                         os.kill(pid, signal.SIGKILL)
 
     def _renew(self, i: int, dead: Child) -> None:

@@ -1,10 +1,11 @@
 """Absence: what should have come and did not. State of one rule: for each key, until when it may be silent, since which event.
 
 An event for which the rule's `when` holds starts the clock of its key; an event for which `of` holds stops it (without `of`, the
-next event of the first kind starts it anew). It is due at occurred_at + within + grace; for an event that comes so late that
-this has passed already, at arrival + within + grace. It fires with the first thing in the log that arrived after it was due: an
-event of the same key, or a tick. Ticks therefore decide when a clue comes, never which. Of several events that wait for an answer
-the earliest counts; an answer that comes late answers all before it, and of those after it the latest counts.
+next event of the first kind starts it anew, or just stops it where it reaches no severity). It is due at occurred_at + within +
+grace; for an event that comes so late that this has passed already, at arrival + within + grace. It fires with the first thing in
+the log that arrived after it was due: an event of the same key, or a tick. Ticks therefore decide when a clue comes, never which.
+Of several events that wait for an answer the earliest counts; an answer that comes late answers all before it, and of those after
+it the latest counts.
 
 Cost: 0.4 us an event that starts or stops a clock with a thousand keys, 1.5 with a hundred thousand (what a clue would show is
 kept in columns, a row a running clock); a tick looks at one number a key.
@@ -25,6 +26,7 @@ from rules.windows import DAY
 
 DUE, AT, ROW, LAST_DUE, LAST_AT, LAST_ROW, ANSWERED, SEEN = range(8)  # columns of `heads`
 NOT_DUE: Final = 2**62
+KEY, RANK = "@key", "@rank"  # columns beside what clues show; no feature has such a name
 SWEEP: Final = 4096  # codes looked at for forgotten keys in each batch
 SPARE: Final = 20_000  # rows that nobody waits for any more, before they are left out
 _FRESH: Final = (NOT_DUE, NEVER, -1, NOT_DUE, NEVER, -1, NEVER, NEVER)
@@ -43,13 +45,14 @@ class Silence(NamedTuple):
 
 
 class Moves(NamedTuple):
-    """m rows of a batch that start or stop clocks, in arrival order: row in the batch, key, times, what they do; `fresh` is what
-    clues show of those that start one, with `rank` and `key`."""
+    """m rows of a batch that start or stop clocks, in arrival order: row in the batch, key, event time, arrival, how far the time
+    of the log has come, what they do; `fresh` is what clues show of those that start one, with their rank and key."""
 
     rows: Ints
     keys: TextColumn
     ts: Ints
     clock: Ints
+    now: Ints
     starts: Bools
     stops: Bools
     fresh: pl.DataFrame
@@ -57,24 +60,27 @@ class Moves(NamedTuple):
 
 @numba.njit(cache=True, nogil=True)
 def _move(
-    codes: Ints, ts: Ints, clock: Ints, starts: Bools, stops: Bools, places: Ints,
+    codes: Ints, ts: Ints, clock: Ints, now: Ints, starts: Bools, stops: Bools, places: Ints,
     span: int, keep: int, again: bool, heads: Ints, fired: Ints,
 ) -> int:  # fmt: skip
     """Take rows in arrival order; `again`: a start is a stop as well. Returns how many rows of `fired` (place, due, row)."""
     n = 0
     for i in range(codes.size):
         head = heads[codes[i]]
-        if head[DUE] == NOT_DUE and head[SEEN] < clock[i] - keep:
-            head[ANSWERED] = NEVER
-        while head[DUE] < clock[i]:
+        while head[DUE] < now[i]:
             fired[n, 0], fired[n, 1], fired[n, 2] = head[ROW], head[DUE], i
             _next(head)
             n += 1
+        if head[DUE] == NOT_DUE and head[SEEN] < clock[i] - keep:
+            head[ANSWERED] = NEVER
         head[SEEN] = clock[i]
         due = ts[i] + span
         if due <= clock[i]:
             due = clock[i] + span
-        if again and (head[DUE] == NOT_DUE or due >= head[DUE]):
+        if again and not starts[i]:
+            if ts[i] >= head[AT]:
+                head[DUE] = NOT_DUE
+        elif again and (head[DUE] == NOT_DUE or ts[i] >= head[AT] or due >= head[DUE]):
             head[DUE], head[AT], head[ROW], head[LAST_ROW] = due, ts[i], places[i], places[i]
         if not again and stops[i]:
             _stop(head, ts[i])
@@ -100,8 +106,8 @@ def _start(head: Ints, at: int, due: int, place: int) -> None:
     alone = head[DUE] == NOT_DUE
     if alone or at >= head[LAST_AT]:
         head[LAST_DUE], head[LAST_AT], head[LAST_ROW] = due, at, place
-    if alone or at < head[AT]:
-        head[DUE], head[AT], head[ROW] = due, at, place
+    if alone or at < head[AT]:  # it may be due later, when it was reported very late: the wait does not become longer
+        head[DUE], head[AT], head[ROW] = due if alone else min(due, head[DUE]), at, place
 
 
 @numba.njit(cache=True, nogil=True)
@@ -116,11 +122,11 @@ def _next(head: Ints) -> None:
 class Absences:
     """The clocks of one rule. `within`, `grace`, `slack` (longest lateness) in ms; `schema`: what clues show, by name.
 
-    >>> silent = Absences(schema={"event_id": pl.String, "key": pl.String, "rank": pl.Int64})
+    >>> silent = Absences(schema={"event_id": pl.String, KEY: pl.String, RANK: pl.Int64})
     >>> silent.configure(within=60_000, grace=0, slack=0, again=True)
-    >>> fresh = pl.DataFrame({"event_id": ["e1"], "key": ["d1"], "rank": [3]})
+    >>> fresh = pl.DataFrame({"event_id": ["e1"], KEY: ["d1"], RANK: [3]})
     >>> zero, yes = np.zeros(1, np.int64), np.ones(1, np.bool_)
-    >>> silent.take(Moves(zero, TextColumn.of(fresh["key"]), zero, zero, yes, ~yes, fresh))
+    >>> silent.take(Moves(zero, TextColumn.of(fresh[KEY]), zero, zero, zero, yes, ~yes, fresh))
     []
     >>> silent.tick(60_000), silent.tick(60_001)[0].at
     ([], 60000)
@@ -128,7 +134,7 @@ class Absences:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._schema = dict(schema)
-        self._hand = 0
+        self._hand = self._soonest = 0
         self._keys = KeyTable()
         self._heads = _fresh_heads(self._keys.capacity)
         self._segments = [pl.DataFrame(schema=self._schema)]
@@ -155,22 +161,26 @@ class Absences:
         places = base + np.cumsum(moves.starts) - 1
         fired = np.empty((2 * codes.size, 3), np.int64)
         n = _move(
-            codes, moves.ts, moves.clock, moves.starts, moves.stops, places,
+            codes, moves.ts, moves.clock, moves.now, moves.starts, moves.stops, places,
             self._span, self._keep, self._again, self._heads, fired,
         )  # fmt: skip
         told = fired[:n]
         self._keep_rows(moves.fresh, base, np.unique(codes), told)
-        clock, rows = moves.clock[told[:, 2]], moves.rows[told[:, 2]]
+        self._soonest = min(self._soonest, int(self._heads[codes, DUE].min()))
+        clock, rows = moves.now[told[:, 2]], moves.rows[told[:, 2]]
         return self._silences(told[:, 0], told[:, 1], clock.tolist(), rows.tolist())
 
     def tick(self, at: int) -> list[Silence]:
         """What is due before the log's time `at`, in order of that, then of keys."""
         found: list[Silence] = []
+        if at <= self._soonest:
+            return found
         while (codes := np.flatnonzero(self._heads[:, DUE] < at)).size:
             heads = self._heads[codes]
             found += self._silences(heads[:, ROW], heads[:, DUE], [at] * codes.size, [0] * codes.size)
             for code in codes:
                 _next(self._heads[code])
+        self._soonest = int(self._heads[:, DUE].min())
         return sorted(found, key=lambda silence: (silence.at, silence.key))
 
     def _silences(self, places: Ints, dues: Ints, clocks: Sequence[int], rows: Sequence[int]) -> list[Silence]:
@@ -178,7 +188,7 @@ class Absences:
             return []
         shown = pl.concat(self._segments, rechunk=False)[places].to_dicts()
         told = zip(rows, (dues - self._grace).tolist(), clocks, shown, strict=True)
-        return [Silence(row, at, clock, one["key"], one["rank"], one) for row, at, clock, one in told]
+        return [Silence(row, at, clock, one[KEY], one[RANK], one) for row, at, clock, one in told]
 
     def _codes(self, keys: TextColumn) -> Ints:
         codes = self._keys.codes(keys, keys.valid)
@@ -246,7 +256,7 @@ class Absences:
 
     def restore(self, arrays: Arrays) -> None:
         """Become what a snapshot holds."""
-        self._hand, self._keys = 0, KeyTable()
+        self._hand, self._soonest, self._keys = 0, 0, KeyTable()
         self._heads = _fresh_heads(self._keys.capacity)
         keys = TextColumn.packed(np.asarray(arrays["key_bytes"], np.uint8), np.asarray(arrays["key_offsets"], np.int64))
         codes = self._codes(keys)

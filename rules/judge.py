@@ -74,7 +74,7 @@ class Judge:
         self._stores = {name: self._stores[name] for name in specs}
         self._specs = specs
         self._rules = [plan.judged(rule, order, lists) for order, rule in enumerate(own)]
-        self._absences = {j.rule.id: self._absence(j) for j in self._rules if j.rule.absence}
+        self._absences = {j.wait: self._absence(j) for j in self._rules if j.rule.absence}
         foreign = [] if self._foreign else plan.scoped(rules, True)
         self.others_wait = any(rule.absence for rule in foreign)
         self._steps = {kind: steps(kind, self._rules, specs.values(), lists, self._foreign) for kind in KINDS}
@@ -109,7 +109,7 @@ class Judge:
     def tick(self, at: int) -> pl.DataFrame:
         """Clues of what has not come by the log's time `at`; columns as those of `judge`."""
         self._told = max(self._told, at)
-        silences = [(j, one) for j in self._rules if j.rule.absence for one in self._absences[j.rule.id].tick(at)]
+        silences = [(j, one) for j in self._rules if j.rule.absence for one in self._absences[j.wait].tick(at)]
         nowhere = Source(np.zeros(0, np.int64), "", 0)
         return clues.frame(self._raiser.clues([], nowhere, silences) if silences else [])
 
@@ -196,7 +196,7 @@ class Judge:
         """The clocks of a rule; those that run go on."""
         told, slack = judged.rule.absence, max(self._lateness.values(), default=0)
         assert told is not None  # noqa: S101 - asked for rules of absence only
-        found = self._absences.get(judged.rule.id)
+        found = self._absences.get(judged.wait)
         if found is None:  # one without running clocks is false, and still knows what was answered
             found = Absences(judged.schema)
         found.adopt(judged.schema)
@@ -208,21 +208,29 @@ class Judge:
     ) -> list[tuple[Judged, Silence]]:
         """Let events start and stop the clocks of absence; what was due before they arrived."""
         found = []
-        clock = np.full(events.ts.size, self._told) if self._by_ticks else events.clock
+        now = np.full(events.ts.size, self._told) if self._by_ticks else events.clock
         for judged in todo.absent:
             hit = next((hit for hit in hits if hit.judged is judged and hit.view.turn == 0), None)
             starts, stops = np.zeros(events.ts.size, np.bool_), np.zeros(events.ts.size, np.bool_)
             fresh = pl.DataFrame(schema=judged.schema)
+            keyed = np.logical_and.reduce(
+                [filled(events.frame[name]) for name in judged.rule.episode.by[1:]] or [~starts]
+            )
             if hit is not None:
+                hit = hit._replace(places=hit.places[keyed[hit.view.rows[hit.places]]])
                 places, fresh = shown_by(hit, source)
                 starts[hit.view.rows[places]] = True
+                if judged.rule.absence and judged.rule.absence.of is None:
+                    stops[hit.view.rows[hit.places]] = True
             if first.any(todo.awaited.get(judged.order)):
                 stops = first.all(todo.awaited[judged.order])
             rows = np.flatnonzero(starts | stops)
             if rows.size:
                 keys = TextColumn.of(first.frame[judged.key_name][rows])
-                moves = Moves(rows, keys, events.ts[rows], clock[rows], starts[rows], stops[rows], fresh)
-                found += [(judged, one) for one in self._absences[judged.rule.id].take(moves)]
+                moves = Moves(
+                    rows, keys, events.ts[rows], events.clock[rows], now[rows], starts[rows], stops[rows], fresh
+                )
+                found += [(judged, one) for one in self._absences[judged.wait].take(moves)]
         return found
 
     def _answers(self, kind: str, events: Events, first: First, asked: Mapping[str, Bools]) -> dict[str, Part]:

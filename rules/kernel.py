@@ -311,6 +311,17 @@ def _answer(
 
 
 @numba.njit(cache=True, nogil=True)
+def _began(
+    code: int, at: int, within: int, steps: int,
+    heads: Ints, times: Ints, values: Floats, runs: Floats, made: Bools,
+) -> int:  # fmt: skip
+    """When the latest sequence of a key began that lies in the window as of `at`, its newest time."""
+    base, mask = heads[code, BASE], (SMALLEST << heads[code, ORDER]) - 1
+    first, end = heads[code, FIRST], heads[code, NEXT]
+    return int(began(base, mask, first, end, at - within, steps, values, times, runs, made))
+
+
+@numba.njit(cache=True, nogil=True)
 def update(
     first: int, codes: Ints, ts: Ints, clock: Ints, prompt: Bools, value: Floats, insert: Bools, ask: Bools,
     withins: Ints, horizon: int, idle: int, distinct: bool, steps: int,
@@ -335,6 +346,8 @@ def update(
             continue
         if distinct and (heads[code, NEXT] - heads[code, FIRST] + 1) * 2 > seen.shape[0]:
             return i
+        looks = steps > 0 and late and ask[i]
+        before = _began(code, newest, withins[-1], steps, heads, times, values, runs, made) if looks else NEVER
         if insert[i]:
             if not _room(code, heads, times, values, made, free, counters):
                 return i
@@ -371,6 +384,8 @@ def update(
                     sums,
                     again[k],
                 )
+                if steps and _began(code, newest, withins[-1], steps, heads, times, values, runs, made) <= before:
+                    again[k, :, COMPLETED] = 0.0  # there was one as late before it came
                 counters[AGAIN] += 1
     return codes.size
 

@@ -114,7 +114,7 @@ def parse_rule(text: str, path: str) -> Rule:
         source=_optional(keys, "source"),
         false_positives=keys["false_positives"].strings() if "false_positives" in keys else (),
         runbook=_optional(keys, "runbook"),
-        absence=_absence(keys["absence"], episode) if "absence" in keys else None,
+        absence=_absence(keys["absence"], episode, on) if "absence" in keys else None,
         tests=tuple(read_case(item, sector, on) for item in keys["tests"].many()) if "tests" in keys else (),
         path=path,
         text=text,
@@ -187,9 +187,12 @@ def _severity(value: Value, types: Mapping[str, Type]) -> tuple[tuple[str, Condi
     return tuple((colour, _condition(bands[colour], types)) for colour in graver_first)
 
 
-def _absence(value: Value, episode: Episode) -> Absence:
+def _absence(value: Value, episode: Episode, on: tuple[str, ...]) -> Absence:
     """What must come after an event, at the key of its episode."""
     keys = value.mapping(("of", "within", "grace"), ("within",))
+    for kind in on:
+        if lacking := sorted(set(episode.by) - KINDS[kind].schema.columns.keys()):
+            value.fail(f"kind '{kind}' has no {', '.join(lacking)}, the key that must not be silent")
     grace = duration(keys["grace"]) if "grace" in keys else 0
     if not 0 <= grace <= LONGEST_WINDOW:
         keys["grace"].fail(f"grace is at most {spoken(LONGEST_WINDOW)}")

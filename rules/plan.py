@@ -133,7 +133,15 @@ class Judged:
         """Types of what a clue shows, by name; then its key and rank."""
         types = {f.name: feature_dtype(f.agg, f.of) for f in self.rule.features}
         shown = {name: types.get(name) or DTYPES.get(name) or LOG_TYPES[name] for name, _ in self.told}
-        return shown | {"key": pl.String, "rank": pl.Int64}
+        return shown | {"@key": pl.String, "@rank": pl.Int64}
+
+    @cached_property
+    def wait(self) -> str:
+        """The name of its clocks, of a rule of absence: another key, condition or answer has others."""
+        rule, absence = self.rule, self.rule.absence
+        of = absence.of.canonical if absence and absence.of else ""
+        text = "\n".join([rule.id, *rule.episode.by, "", rule.when.canonical, of])
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     def columns(self) -> frozenset[str]:
         """Event columns it reads."""

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from rules import clues
-from rules.absence import Silence
+from rules.absence import KEY, RANK, Silence
 from rules.arrays import Bools, Ints
 from rules.episodes import HOUR, Episodes, Raise, StormCap
 from rules.features import View
@@ -90,10 +90,10 @@ def shown_by(hit: Hit, source: Source) -> tuple[Ints, pl.DataFrame]:
         (where[column] if column in where and column not in frame.columns else pl.col(column)).alias(name)
         for name, column in judged.told
     ]
-    found = frame.select(*columns, judged.key.alias("key"), rank.alias("rank")).cast(judged.schema)  # type: ignore[arg-type]
+    found = frame.select(*columns, judged.key.alias(KEY), rank.alias(RANK)).cast(judged.schema)  # type: ignore[arg-type]
     if judged.bands is None:
         return places, found
-    reached = found["rank"].to_numpy() > 0
+    reached = found[RANK].to_numpy() > 0
     return places[reached], found.filter(pl.Series(reached))
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from rules.absence import Absences, Moves
+from rules.absence import KEY, RANK, Absences, Moves
 from rules.arrays import Ints
 from rules.keytable import TextColumn
 from rules.windows import DAY, Batch, WindowStore
@@ -33,10 +33,10 @@ def warm_up() -> None:
     sequence = WindowStore([1_000], 0, steps=2)
     sequence.update(Batch(many, times, times, all_, pl.Series([1.0] * _MANY), all_, all_))
     for ts in (times, _frozen(times)):
-        clocks = Absences({"key": pl.String, "rank": pl.Int64})
+        clocks = Absences({KEY: pl.String, RANK: pl.Int64})
         clocks.configure(1, 0, 0, again=False)
-        fresh = pl.DataFrame({"key": many, "rank": [1] * _MANY})
-        clocks.take(Moves(times, TextColumn.of(many), ts, ts, all_, all_, fresh))
+        fresh = pl.DataFrame({KEY: many, RANK: [1] * _MANY})
+        clocks.take(Moves(times, TextColumn.of(many), ts, ts, ts, all_, all_, fresh))
         clocks.tick(DAY)
 
 

@@ -45,7 +45,7 @@ class Inbox:
         self._patient, self._limits, self._unread, self._drained = frozenset(patient), limits, unread, drained
         self._next: dict[str, int] = {}
         self._futile: dict[str, int] = {}
-        self._rows = self._bytes = 0
+        self._rows = self._filling = self._bytes = 0
         self._open = False
         self._signal = threading.Condition()
         self.stopping = False
@@ -90,15 +90,14 @@ class Inbox:
                 return False
             self._next[chunk.topic] = chunk.end
             self._queues[chunk.topic].append(chunk)
-            self._rows += len(chunk)
-            self._bytes += weight(chunk)
+            self._count(chunk, 1)
             self._signal.notify_all()
             return True
 
     @property
     def full(self) -> bool:
         """Whether fetching should pause."""
-        return self._rows >= self._limits.queue_rows or self._bytes >= self._limits.queue_bytes
+        return self._filling >= self._limits.queue_rows or self._bytes >= self._limits.queue_bytes
 
     def drop(self) -> None:
         """Forget chunks that wait (a rebalance: they are read again from `positions()`)."""
@@ -150,10 +149,16 @@ class Inbox:
         head = queue.popleft()
         if part.end < head.end:
             queue.appendleft(cut(head, int(np.searchsorted(head.offsets, part.end)), len(head)))
-        self._rows -= len(part)
-        self._bytes -= weight(part)
+        self._count(part, -1)
+
+    def _count(self, chunk: Chunk, sign: int) -> None:
+        """Patient topics fill nothing: they may have to wait for what would then not be fetched."""
+        self._rows += sign * len(chunk)
+        if chunk.topic not in self._patient:
+            self._filling += sign * len(chunk)
+            self._bytes += sign * weight(chunk)
 
     def _clear(self) -> None:
         for queue in self._queues.values():
             queue.clear()
-        self._rows = self._bytes = 0
+        self._rows = self._filling = self._bytes = 0

@@ -86,12 +86,12 @@ class Consumer(driver.Consumer):
             self._resumed.set()
 
     def unread(self, tp: TP, taken: int) -> int | None:
-        """See `fetched.unread`; None for a partition that is not ours."""
+        """See `fetched.unread`; of a partition that is not ours nothing is known, and there may be more."""
         try:
             state = self._thread._ensure_consumer()._subscription.subscription.assignment.state_value(tp)
         except Exception:  # not assigned (any more), or not started: aiokafka has a type of its own for each
-            return None
-        return None if state is None else fetched.unread(state, taken)
+            return taken
+        return taken if state is None else fetched.unread(state, taken)
 
     async def seek_to_committed(self) -> dict[TP, int]:
         """Where to read from, by the owner's own progress records."""

@@ -9,11 +9,11 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.absence import Absences, Moves, Silence
+from rules.absence import KEY, RANK, Absences, Moves, Silence
 from rules.keytable import TextColumn
 
 WITHIN, GRACE, SLACK, DAY = 10, 3, 20, 86_400_000
-SCHEMA = {"event_id": pl.String, "key": pl.String, "rank": pl.Int64}
+SCHEMA = {"event_id": pl.String, KEY: pl.String, RANK: pl.Int64}
 Told = list[tuple[str, str, int]]  # key, event, when the time was over
 Row = tuple[str, int, int, bool, bool]  # key, event time, arrival, starts, stops
 
@@ -40,14 +40,16 @@ def reference(rows: list[Row], again: bool, end: int) -> Told:
 
     for i, (name, ts, clock, starts, stops) in enumerate(rows):
         key = keys.setdefault(name, Key())
+        over(name, key, clock)
         if not key.waiting and key.seen < clock - (WITHIN + GRACE + SLACK + DAY):
             key.answered = -np.inf
-        over(name, key, clock)
         key.seen = clock
         due = ts + WITHIN + GRACE
         due = clock + WITHIN + GRACE if due <= clock else due
         if again:
-            if not key.waiting or due >= key.waiting[0][1]:
+            if not starts:
+                key.waiting = [one for one in key.waiting if one[0] > ts]
+            elif not key.waiting or ts >= key.waiting[0][0] or due >= key.waiting[0][1]:
                 key.waiting = [(ts, due, f"e{i}")]
             continue
         if stops:
@@ -56,6 +58,8 @@ def reference(rows: list[Row], again: bool, end: int) -> Told:
                 key.waiting = [one for one in key.waiting if one[0] > ts][-1:]
         if starts and ts >= key.answered:
             later = [one for one in key.waiting if one[0] > ts]
+            if len(later) == len(key.waiting) > 0:  # it is the first: the wait does not become longer
+                due = min(due, later[0][1])
             key.waiting = [*key.waiting[: len(key.waiting) - len(later)], (ts, due, f"e{i}"), *later]
     for name, key in keys.items():
         over(name, key, end)
@@ -70,8 +74,8 @@ def streams(draw: st.DrawFn, again: bool) -> list[Row]:
     for _ in range(draw(st.integers(0, 50))):
         now += draw(st.sampled_from([0, 1, 3, 9, 14, 40, 2 * DAY]))
         behind = draw(st.sampled_from([0, 0, 0, 1, 4, 12, 13, 30]))
-        starts = again or draw(st.booleans())
-        stops = not starts or (not again and draw(st.integers(0, 4)) == 0)
+        starts = draw(st.booleans()) or draw(st.booleans())
+        stops = again or not starts or draw(st.integers(0, 4)) == 0
         rows.append((draw(st.sampled_from("abc")), now - behind, now, starts, stops))
     return rows
 
@@ -91,9 +95,9 @@ def take(clocks: Absences, rows: list[Row], first: int) -> list[Silence]:
     begin = np.array(starts, np.bool_)
     events = [f"e{first + i}" for i in np.flatnonzero(begin)]
     fresh = pl.DataFrame(
-        {"event_id": events, "key": [names[i] for i in np.flatnonzero(begin)], "rank": [2] * len(events)}, schema=SCHEMA
+        {"event_id": events, KEY: [names[i] for i in np.flatnonzero(begin)], RANK: [2] * len(events)}, schema=SCHEMA
     )
-    times: Any = (np.array(ts, np.int64), np.array(clock, np.int64))
+    times: Any = (np.array(ts, np.int64), np.array(clock, np.int64), np.array(clock, np.int64))
     keys = TextColumn.of(pl.Series(names, dtype=pl.String))
     return clocks.take(Moves(np.arange(len(rows)), keys, *times, begin, np.array(stops, np.bool_), fresh))
 

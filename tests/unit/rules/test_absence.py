@@ -176,7 +176,42 @@ def test_what_came_by_a_detour_does_not_tell_the_time() -> None:
     assert ticked(judge, 44).height == 0
     other = judge_of(heartbeat(), by_ticks=True)
     other.restore(judge.snapshot())
-    assert minutes(ticked(other, 46)) == [45]
+    assert ticked(other, 74).height == 0
+    assert minutes(ticked(other, 76)) == [75]  # older than a quarter of an hour when it came: from its arrival
+
+
+def test_another_key_or_answer_begins_anew() -> None:
+    """A rule that waits for something else forgets the clocks of the old one; one that waits longer or shorter goes on."""
+    judge = judge_of(heartbeat())
+    run(judge, [event(0)])
+    judge.replace([heartbeat(absence="{within: 5m}")], {})
+    assert judge.sizes()["awaited"] == 1
+    run(judge, [event(1)])
+    assert minutes(ticked(judge, 7)) == [6]
+    run(judge, [event(8)])
+    judge.replace([heartbeat(episode="{quiet: 1h}")], {})
+    assert judge.sizes()["awaited"] == 0
+
+
+def test_an_old_failure_that_is_reported_late_does_not_put_off_the_alarm() -> None:
+    """It becomes the earliest that waits; what was due stays due."""
+    judge = judge_of(unmended())
+    run(judge, [event(2_000, **FAILED), event(100, **FAILED) | {"_ts": T0 + 3_000 * MINUTE, "event_id": "old"}])
+    assert minutes(ticked(judge, 2_000 + 24 * 60 + 1)) == [2_000 + 24 * 60]
+
+
+def test_a_sign_of_life_without_severity_is_one() -> None:
+    """It stops the clock, and starts none."""
+    judge = judge_of(heartbeat(severity='{red: "value > 5"}'))
+    run(judge, [event(0, value=9.0), event(5, value=1.0)])
+    assert ticked(judge, 60).height == 0
+
+
+def test_an_event_without_the_key_starts_nothing() -> None:
+    """Nothing could ever answer it."""
+    judge = judge_of(heartbeat(episode="{by: flag, quiet: 1h}"))
+    run(judge, [event(0), event(1, flag="N")])
+    assert judge.sizes()["awaited"] == 1
 
 
 def test_state_survives_restarts_and_new_versions() -> None:
@@ -212,7 +247,7 @@ def test_many_devices_need_little_room() -> None:
         at = second / 60
         beats = [event(at, device_id=f"d{i}", event_id=f"{second}-{i}") for i in range(n)]
         judge.judge("iot", frame(beats, second * n), topic="events.iot", partition=0)
-    kept = judge._absences["test-rule"]
+    kept = next(iter(judge._absences.values()))
     assert sum(segment.height for segment in kept._segments) < 25_000 + n
     assert ticked(judge, 60)["origin"].value_counts().rows() in (
         [("rule", 500), ("storm", 1)],
@@ -246,6 +281,7 @@ def test_a_rule_tests_itself() -> None:
         ({"absence": "{within: 1d, after: 1}"}, "unknown key 'after'"),
         ({"absence": "{within: 1d, of: \"metric = 'a' AND result = 'pass'\"}"}, "can be what is awaited"),
         ({"absence": '{within: 1d, of: "nothing"}'}, "nothing"),
+        ({"episode": "{by: device_id, quiet: 1h}"}, "has no device_id"),
         ({"when": None}, "'when' is missing"),
     ],
 )

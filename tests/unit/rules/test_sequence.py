@@ -63,6 +63,14 @@ def test_a_late_step_completes_a_sequence() -> None:
     assert run(judge_of(complained()), [*events, late]).height == 0
 
 
+def test_a_late_step_that_completes_nothing_fires_nothing() -> None:
+    """The window holds a sequence, told of days ago; a late complaint beside it is no news."""
+    both = complained(on="[complaint, inspection]", sequence=f"{{steps: {STEPS}, within: 7d}}", episode="{quiet: 1d}")
+    events = [event(0, **COMPLAINT), event(10, **FAILED), event(3 * 1440, **COMPLAINT)]
+    late = event(3 * 1440 - 60, **COMPLAINT) | {"_ts": events[-1]["_ts"] + MINUTE, "event_id": "late"}
+    assert minutes(run(judge_of(both), [*events, late])) == [10]
+
+
 def test_it_may_be_of_a_region() -> None:
     """`by: region`: the steps may be at different subjects of a region, judged in the regional stage."""
     one = complained(sequence=f"{{steps: {STEPS}, within: 1d, by: region}}")

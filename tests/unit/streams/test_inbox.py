@@ -127,6 +127,15 @@ def test_a_batch_is_bounded_and_a_full_inbox_says_when_there_is_room() -> None:
     assert scene.drained == 1
 
 
+def test_ticks_that_wait_fill_nothing() -> None:
+    """Else nothing would be fetched of what they wait for."""
+    scene = Scene(queue_rows=4)
+    scene.unread[B] = 5
+    scene.inbox.put(records(TICKS, 0, list(range(10))))
+    assert not scene.inbox.full
+    assert scene.taken() == []
+
+
 def test_stopping_ends_every_wait(scene: Scene) -> None:
     """For chunks, for a pause."""
     soon(scene.inbox.stop)
