@@ -1,5 +1,5 @@
-"""A short run of `python -m tests.faults.neighbours`: the broker away for some seconds, and events in a heap. Redis and a full disk
-are among the rounds of `test_storm`."""
+"""A short run of `python -m tests.faults.neighbours`: the broker away for some seconds, and events in a heap. Redis and a full
+disk are among the rounds of `test_storm`."""
 
 from pathlib import Path
 
