@@ -19,7 +19,7 @@ from rules.features import Columns, Events, Part, View
 from rules.keytable import TextColumn
 from rules.model import Rule
 from rules.plan import Judged, Spec
-from rules.raising import Hit, Raiser, Source, hits_of, shown_by
+from rules.raising import Hit, Raiser, Source, hits_of, shown_by, with_key
 from rules.steps import First, Steps, copied, present, steps
 from rules.windows import DAY, WindowStore
 from topics.buffers import filled
@@ -213,11 +213,8 @@ class Judge:
             hit = next((hit for hit in hits if hit.judged is judged and hit.view.turn == 0), None)
             starts, stops = np.zeros(events.ts.size, np.bool_), np.zeros(events.ts.size, np.bool_)
             fresh = pl.DataFrame(schema=judged.schema)
-            keyed = np.logical_and.reduce(
-                [filled(events.frame[name]) for name in judged.rule.episode.by[1:]] or [~starts]
-            )
             if hit is not None:
-                hit = hit._replace(places=hit.places[keyed[hit.view.rows[hit.places]]])
+                hit = with_key(hit)
                 places, fresh = shown_by(hit, source)
                 starts[hit.view.rows[places]] = True
                 if judged.rule.absence and judged.rule.absence.of is None:

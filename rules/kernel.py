@@ -368,22 +368,9 @@ def update(
                 counters[STAMP] += 1
                 stamp = counters[STAMP]
                 _answer(
-                    code,
-                    newest,
-                    withins,
-                    distinct,
-                    steps,
-                    stamp,
-                    seen,
-                    heads,
-                    times,
-                    values,
-                    bits,
-                    runs,
-                    made,
-                    sums,
+                    code, newest, withins, distinct, steps, stamp, seen, heads, times, values, bits, runs, made, sums,
                     again[k],
-                )
+                )  # fmt: skip
                 if steps and _began(code, newest, withins[-1], steps, heads, times, values, runs, made) <= before:
                     again[k, :, COMPLETED] = 0.0  # there was one as late before it came
                 counters[AGAIN] += 1

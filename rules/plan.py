@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from rules import explain, reach
+from rules import absence, explain, reach
 from rules.compile import Lists, expression
 from rules.model import RANKS, Condition, Feature, Rule
 from rules.tree import TRUE, TYPES, Node, Type, columns, within, without
@@ -133,13 +133,13 @@ class Judged:
         """Types of what a clue shows, by name; then its key and rank."""
         types = {f.name: feature_dtype(f.agg, f.of) for f in self.rule.features}
         shown = {name: types.get(name) or DTYPES.get(name) or LOG_TYPES[name] for name, _ in self.told}
-        return shown | {"@key": pl.String, "@rank": pl.Int64}
+        return shown | {absence.KEY: pl.String, absence.RANK: pl.Int64}
 
     @cached_property
     def wait(self) -> str:
         """The name of its clocks, of a rule of absence: another key, condition or answer has others."""
-        rule, absence = self.rule, self.rule.absence
-        of = absence.of.canonical if absence and absence.of else ""
+        rule, told = self.rule, self.rule.absence
+        of = told.of.canonical if told and told.of else ""
         text = "\n".join([rule.id, *rule.episode.by, "", rule.when.canonical, of])
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

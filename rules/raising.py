@@ -16,7 +16,7 @@ from rules.arrays import Bools, Ints
 from rules.episodes import HOUR, Episodes, Raise, StormCap
 from rules.features import View
 from rules.plan import Judged
-from topics.buffers import select, truths
+from topics.buffers import filled, select, truths
 
 Ranked = tuple[tuple[int, int, int], dict[str, Any]]  # (row, turn, order of the rule) to sort by, and the clue
 
@@ -80,6 +80,14 @@ def _second_time(judged: Judged, view: View) -> Ints:
     return latest
 
 
+def with_key(hit: Hit) -> Hit:
+    """Without the places that lack a part of the rule's episode key."""
+    places = hit.places
+    for name in hit.judged.rule.episode.by[1:]:
+        places = places[filled(hit.view.frame[name])[places]]
+    return hit._replace(places=places)
+
+
 def shown_by(hit: Hit, source: Source) -> tuple[Ints, pl.DataFrame]:
     """The places of a hit that reach a severity, and what clues would show of them (`Judged.schema`)."""
     judged, places = hit.judged, hit.places
@@ -130,28 +138,25 @@ class Raiser:
 
     def _dues(self, judged: Judged, fired: Sequence[_Firing], clock: Ints) -> list[_Due]:
         """Which of one rule's firings, in arrival order, call for a clue."""
-        rule, fire, quiet = judged.rule.id, self.episodes.fire, judged.rule.episode.quiet
-        dues = []
-        for one, now in zip(fired, clock[[one.row for one in fired]].tolist(), strict=True):
-            due = fire(rule, one.key, one.event, at=one.at, rank=one.rank, clock=now, quiet=quiet)
-            if due is not None:
-                dues.append(_Due(judged, one, due))
-        if len(dues) < len(fired):
-            self.suppressed[rule] = self.suppressed.get(rule, 0) + len(fired) - len(dues)
-        return dues
+        clocks = clock[[one.row for one in fired]].tolist()
+        dues = [self._due(judged, one, now) for one, now in zip(fired, clocks, strict=True)]
+        return [due for due in dues if due is not None]
+
+    def _due(self, judged: Judged, one: _Firing, clock: int) -> _Due | None:
+        """What a firing calls for; one that an episode holds back is counted."""
+        rule, quiet = judged.rule.id, judged.rule.episode.quiet
+        due = self.episodes.fire(rule, one.key, one.event, at=one.at, rank=one.rank, clock=clock, quiet=quiet)
+        if due is None:
+            self.suppressed[rule] = self.suppressed.get(rule, 0) + 1
+            return None
+        return _Due(judged, one, due)
 
     def _of_silences(self, silences: Sequence[tuple[Judged, Silence]]) -> Iterator[Ranked]:
         """Clues of what did not come, before those of the event that ended the wait."""
         for judged, one in silences:
-            quiet, event = judged.rule.episode.quiet, one.shown["event_id"]
-            due = self.episodes.fire(
-                judged.rule.id, one.key, event, at=one.at, rank=one.rank, clock=one.clock, quiet=quiet
-            )
-            if due is None:
-                self.suppressed[judged.rule.id] = self.suppressed.get(judged.rule.id, 0) + 1
-                continue
-            firing = _Firing(one.row, -1, -1, -1, event, one.key, one.rank, one.at)
-            record = self._record(_Due(judged, firing, due), one.shown, one.at, one.clock)
+            firing = _Firing(one.row, -1, -1, -1, one.shown["event_id"], one.key, one.rank, one.at)
+            due = self._due(judged, firing, one.clock)
+            record = self._record(due, one.shown, one.at, one.clock) if due is not None else None
             if record is not None:
                 yield (one.row, -1, judged.order), record | {"occurred_at": one.at, "raised_at": one.clock}
 

@@ -28,7 +28,6 @@ def began(
     """When the latest sequence among the rows of these ordinals that are later than `oldest` began; NEVER without one."""
     o, bit = last, 1 << (steps - 1)
     while o > first:
-        p = base + (o & mask)
         if o & ((1 << LONG_RUN) - 1) == 0 and o - (1 << LONG_RUN) >= first:
             p = base + ((o - (1 << LONG_RUN)) & mask)
             if not _in_long_run(p, values, runs, made) & bit:

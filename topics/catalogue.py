@@ -98,14 +98,11 @@ _OTHERS = (
     Topic("progress", "任务进度", "task", records.PROGRESS, "every stage", "every stage", -1, "compact"),
     Topic("checkpoints", "检查点", "task/part", records.BLOB, "every stage", "every stage", -1, "compact"),
     *(
-        Topic(
-            *(name, "节拍", "detect's partition" if stage == "regional" else "tick"),
-            records.TICK,
-            "clock" if stage in CLOCKED else "detect",
-            stage,
-            retention_ms=40 * DAY,
+        Topic(TICKS[stage], "节拍", key, records.TICK, writer, stage, retention_ms=40 * DAY)
+        for stage, key, writer in (
+            *((stage, "tick", "clock") for stage in CLOCKED),
+            ("regional", "detect's partition", "detect"),
         )
-        for stage, name in TICKS.items()
     ),
     Topic(
         "audit", "审计", "actor", records.AUDIT, "dispatch, command line", "auditors, archive", retention_ms=730 * DAY

@@ -1,10 +1,8 @@
 """What ticks cost a task, and when it is stuck; who is sent ticks. No broker."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from streams.chunk import Chunk
@@ -12,7 +10,7 @@ from streams.clock import Clock
 from streams.controls import Controls
 from streams.stage import Arrays, Outbox
 from streams.task import REPLAYED_TICKS, Task, TaskOptions
-from tests.unit.streams.test_chunk import chunk
+from tests.unit.streams.test_inbox import records
 
 READINGS, TICKS = "events.iot", "ticks.detect"
 
@@ -47,12 +45,6 @@ def task() -> Iterator[Task]:
     made._inbox.open({})
     yield made
     made.stop()
-
-
-def records(topic: str, first: int, times: list[int]) -> Chunk:
-    """Records that arrived at these times."""
-    offsets = list(range(first, first + len(times)))
-    return replace(chunk(offsets, prev=first, topic=topic), timestamps=np.array(times, np.int64))
 
 
 def test_time_alone_is_not_worth_a_checkpoint(task: Task) -> None:
