@@ -28,7 +28,7 @@ check: setup ## format, lint, types, import rules, fast tests
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest -q -m "not broker and not faults" tests
+	@$(BIN)/pytest -q -n 2 -m "not broker and not faults" tests
 
 test: setup ## everything CI runs: check, then acceptance on real services
 	@$(MAKE) --no-print-directory check
