@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from connectors.archive.opening import LogIds
 from connectors.archive.reading import record_of
+from connectors.stalls import Watch
 from streams import archive_metrics as metrics
 from streams.archive_buffer import Buffer, Flush
 from topics.catalogue import TOPICS
@@ -22,6 +23,7 @@ from topics.catalogue import TOPICS
 _log = structlog.get_logger(__name__)
 
 POLL_SECONDS: Final = 0.2
+STALL_SECONDS: Final = 15.0  # records that are in Kafka and do not come: see `connectors.stalls`
 OPEN_SECONDS: Final = 1.0  # between two tries to open partitions that are locked or unknown
 LONGEST_BACKOFF: Final = 30.0
 _Key = tuple[str, int]
@@ -100,6 +102,7 @@ class _Session:
         self._next_open = 0.0
         self._log_ids = LogIds(client, root, prefix)
         self._consumer = Consumer(consumer_config(client, group))
+        self._watch = Watch(client, "archive", STALL_SECONDS)
 
     def run(self, stopping: threading.Event) -> None:
         """Until told to stop, and then write what was read."""
@@ -107,7 +110,9 @@ class _Session:
         self._consumer.subscribe(names, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
         try:
             while not stopping.is_set():
-                self._take(self._consumer.consume(self._flush.batch, POLL_SECONDS))
+                messages = self._consumer.consume(self._flush.batch, POLL_SECONDS)
+                self._take(messages)
+                self._watch.look(self._fetched(), len(messages) < self._flush.batch)
                 self._open_waiting()
                 self._write_due()
                 self._observe()
@@ -117,6 +122,10 @@ class _Session:
                 buffer.shelf.release()
             metrics.BUFFERED_BYTES.set(0)
             metrics.LAG_SECONDS.set(0)
+
+    def _fetched(self) -> dict[_Key, int]:
+        """Where each partition stands that is fetched: not those that a full disk has paused."""
+        return {key: buffer.position for key, buffer in self._buffers.items() if not buffer.failing}
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         keys = [(p.topic, p.partition) for p in partitions]

@@ -46,6 +46,16 @@ class Buffer:
         """The offset that the next record has at least."""
         return self.records[-1].offset + 1 if self.records else self.shelf.position
 
+    @property
+    def position(self) -> int:
+        """Up to where the log has been read, markers at its end included."""
+        return max(self.next, self._reached)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last write failed: the partition is paused."""
+        return self._backoff > 0
+
     def add(self, record: Record, clock: Callable[[], float]) -> None:
         """Take a record, unless it is here already (a fetch after a seek may repeat some)."""
         records = self.records

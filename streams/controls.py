@@ -10,11 +10,14 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
+from connectors.stalls import Stalled, Watch
 from streams.ledger import Ledger
 from streams.stage import ControlRecord
 
 log = structlog.get_logger()
 _POLL_SECONDS: Final = 0.1
+_BATCH: Final = 1000
+STALL_SECONDS: Final = 15.0  # see `connectors.stalls`
 NEWEST: Final = 1000  # records of a topic that are kept whatever their keys
 
 
@@ -71,6 +74,15 @@ class Controls:
         return [ControlRecord(row.offset, row.key or b"", row.value) for row in rows]
 
     def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._read()
+            except Stalled as stalled:
+                log.warning("controls.again", reason=str(stalled))
+
+    def _read(self) -> None:
+        """With one consumer, from where the topics have been read to."""
+        watch = Watch(self._client, "controls", STALL_SECONDS)
         consumer = Consumer(
             self._client
             | {
@@ -81,11 +93,14 @@ class Controls:
                 "auto.offset.reset": "earliest",  # librdkafka's own default would skip records
             }
         )
-        consumer.assign([TopicPartition(self._prefix + topic, 0, OFFSET_BEGINNING) for topic in self._records])
+        consumer.assign(
+            [TopicPartition(self._prefix + topic, 0, end or OFFSET_BEGINNING) for topic, end in self.ends().items()]
+        )
         waiting = set(self._records)
         try:
             while not self._stopping.is_set():
-                for message in consumer.consume(1000, _POLL_SECONDS):
+                messages = consumer.consume(_BATCH, _POLL_SECONDS)
+                for message in messages:
                     topic = (message.topic() or "").removeprefix(self._prefix)
                     error = message.error()
                     if error is None:
@@ -97,6 +112,7 @@ class Controls:
                             self._ready.set()
                     else:
                         log.warning("controls.wait", topic=topic, error=str(error))
+                watch.look({(self._prefix + t, 0): end for t, end in self.ends().items()}, len(messages) < _BATCH)
         finally:
             consumer.close()
 

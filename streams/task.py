@@ -1,12 +1,15 @@
 """A task: one stage of one partition number, in a thread of its own, with its own transactional producer.
 
 Per batch, one Kafka transaction holds the outputs and a progress record; kill -9 anywhere therefore leaves either all of a batch
-or nothing. Owning = fence predecessors (`init_transactions`), then read progress. Recovery = newest checkpoint + silent
-replay of the slices since. Any Kafka error that cannot be retried ends this life of the task: it owns anew and recovers.
+or nothing. Batches that call for nothing are committed with the next that does, or a little later (ADR 12): until then nobody
+has seen anything of them, and whoever owns next may decide them anew. Owning = fence predecessors (`init_transactions`), then
+read progress. Recovery = newest checkpoint + silent replay of the slices since. Any Kafka error that cannot be retried ends this
+life of the task: it owns anew and recovers.
 """
 
 import errno
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -50,6 +53,7 @@ HANGING_SECONDS: Final = 10.0  # in which markers should be written
 FENCED_SECONDS: Final = 1.0  # a fenced task waits: most likely a rebalance has given its partition to somebody else
 CHECKPOINT_SHARE: Final = 20  # a checkpoint may cost at most 1/20 of a task's time
 REPLAYED_TICKS: Final = 1_000  # batches of nothing but ticks that are not worth a checkpoint
+QUIET_SECONDS: Final = 0.2  # how long a batch without outputs may wait for its commit
 CHECKPOINT_PARTS: Final = 4  # of half a MiB in one transaction: what a batch may have to wait for
 
 
@@ -110,6 +114,8 @@ class Task:
         identity = f"{options.prefix}{options.group}.{self.name}"
         self._writer = Writer(options.client, options.prefix, identity, name, self.pulse)
         self._progress = Progress()
+        self._quiet: Progress | None = None  # the progress to commit, where batches without outputs wait for it
+        self._quiet_due = 0.0
         self._obeyed: dict[str, int] = {}
         self._progress_offset = 0
         self._checkpoint_due = 0.0
@@ -208,7 +214,7 @@ class Task:
         self._end_hanging()
         self._progress = self._ledger.last()
         self.stage = self._make()
-        self._obeyed, self._saving = {}, None
+        self._obeyed, self._saving, self._quiet = {}, None, None
         self._inbox.open(self._progress.ends)
         self._owned.set()
         self._moved(self)
@@ -290,10 +296,14 @@ class Task:
             if time.monotonic() > deadline:
                 raise LedgerUnreachableError(otherwise)
 
+    def _news(self, ends: Mapping[str, int]) -> dict[str, int]:
+        """Control topics that the stage has not followed up to `ends`."""
+        return {t: e for t, e in ends.items() if t in self.stage.controls and e > self._obeyed.get(t, 0)}
+
     def _obey(self, ends: dict[str, int], restoring: bool = False) -> None:
         """Hand the stage the control records up to `ends`. A stage that is about to be restored has its models' snapshots in the
         checkpoint: it is spared all but the last of each key."""
-        wanted = {t: e for t, e in ends.items() if t in self.stage.controls and e > self._obeyed.get(t, 0)}
+        wanted = self._news(ends)
         if wanted:
             self._await(lambda seconds: self._controls.wait_for(wanted, seconds), f"control topics are behind {wanted}")
         for topic, end in wanted.items():
@@ -314,26 +324,48 @@ class Task:
         return chunks
 
     def _patience(self) -> float | None:
-        """Seconds to wait for chunks: until a checkpoint is due, not at all while one is being written."""
+        """Seconds to wait for chunks: until a commit or a checkpoint is due, not at all while one is being written."""
         if self._saving is not None:
             return 0.0
-        return max(0.0, self._checkpoint_due - time.monotonic()) if self._dirty else None
+        due = min(
+            self._quiet_due if self._quiet is not None else math.inf, self._checkpoint_due if self._dirty else math.inf
+        )
+        return None if due == math.inf else max(0.0, due - time.monotonic())
 
     def _batch(self, chunks: list[Chunk]) -> None:
         if chunks:
-            began = time.monotonic()
-            self._obey(self._controls.ends())
-            out, slices = Outbox(), []
-            for chunk in chunks:
-                slices += self._step(chunk, out)
-            metrics.STEP_SECONDS.labels(self.stage_name).observe(time.monotonic() - began)
-            metrics.BATCH_ROWS.labels(self.stage_name).observe(sum(map(len, chunks)))
-            self._commit(out, self._after(chunks, slices))
-            self._dirty = self._dirty or self._worth_saving(chunks, out)
+            self._decide(chunks)
+        if self._quiet is not None and time.monotonic() >= self._quiet_due:
+            self._end_quiet()
         if self._saving is None and self._dirty and time.monotonic() >= self._checkpoint_due:
+            self._end_quiet()
             self._begin_save()
         if self._saving is not None:
             self._save_some(self._saving)
+
+    def _decide(self, chunks: list[Chunk]) -> None:
+        began, ends = time.monotonic(), self._controls.ends()
+        if self._news(ends):
+            self._end_quiet()  # one progress record, one set of rules
+            self._obey(ends)
+        out, slices = Outbox(), []
+        for chunk in chunks:
+            slices += self._step(chunk, out)
+        metrics.STEP_SECONDS.labels(self.stage_name).observe(time.monotonic() - began)
+        metrics.BATCH_ROWS.labels(self.stage_name).observe(sum(map(len, chunks)))
+        self._dirty = self._dirty or self._worth_saving(chunks, out)
+        progress = self._after(chunks, slices)
+        if len(out):
+            self._commit(out, progress)
+        elif self._quiet is None:
+            self._quiet, self._quiet_due = progress, time.monotonic() + QUIET_SECONDS
+        else:
+            self._quiet = progress
+
+    def _end_quiet(self) -> None:
+        """Commit the batches that called for nothing."""
+        if self._quiet is not None:
+            self._commit(Outbox(), self._quiet)
 
     def _worth_saving(self, chunks: list[Chunk], out: Outbox) -> bool:
         """Whether a checkpoint is due for a batch: time alone changes no state that matters, but makes replays long."""
@@ -361,15 +393,17 @@ class Task:
         return slices
 
     def _after(self, chunks: list[Chunk], slices: list[tuple[str, int, int]]) -> Progress:
-        ends = dict(self._progress.ends) | {c.topic: c.end for c in chunks}
-        return replace(
-            self._progress, seq=self._progress.seq + 1, slices=slices, ends=ends, controls=dict(self._obeyed)
-        )
+        """Where the task stands after these chunks and the batches that wait for their commit."""
+        stood, last = self._quiet, self._progress
+        ends = (stood or last).ends | {c.topic: c.end for c in chunks}
+        slices = [*stood.slices, *slices] if stood else slices
+        return replace(last, seq=last.seq + 1, slices=slices, ends=ends, controls=dict(self._obeyed))
 
     def _commit(self, out: Outbox, progress: Progress) -> None:
         """One transaction: outputs and progress."""
         began = time.monotonic()
-        self._stand(progress, out.records)
+        self._stand(replace(progress, checkpoint=self._progress.checkpoint), out.records)
+        self._quiet = None
         metrics.COMMIT_SECONDS.labels(self.stage_name).observe(time.monotonic() - began)
         self._quarantine.decided(progress.ends)
         self.stage.report(live=True)

@@ -6,6 +6,7 @@ not get through in that time (a giant batch, a slow broker), the next life is gi
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from streams.pulse import Pulse
 
 Records = Sequence[tuple[bytes, bytes, int]]  # key, value, partition or -1
 CALL_SECONDS: Final = 10.0
+GIVE_UP_SECONDS: Final = 20.0  # of one call's tries: a broker that has to come back takes less
 SHORTEST_MS: Final = 5_000
 LONGEST_MS: Final = 40_000
 LONGEST_BACKOFF: Final = 5.0
@@ -139,8 +141,9 @@ class Writer:
                     producer.poll(0.05)
 
     def _retry(self, call: Callable[[], Any]) -> None:
-        """Call until it succeeds, while Kafka says that the same call may be made again."""
-        backoff = 0.05
+        """Call until it succeeds, while Kafka says that the same call may be made again; but not for ever: a producer can lose
+        its coordinator for good when a broker comes back (ADR 13), and another producer finds it."""
+        backoff, enough = 0.05, time.monotonic() + GIVE_UP_SECONDS
         while True:
             self._pulse.beat()
             try:
@@ -149,7 +152,7 @@ class Writer:
             except KafkaException as error:
                 if self._stopping.is_set():
                     raise Stopping from error
-                if not error.args[0].retriable():
+                if not error.args[0].retriable() or time.monotonic() >= enough:
                     raise
                 metrics.KAFKA_WAITS.labels(self._label).inc()
                 self._stopping.wait(backoff)

@@ -14,6 +14,7 @@ import redis
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from connectors.stalls import Stalled, Watch
 from connectors.view.logged import Logged, read_log
 from connectors.view.metrics import ViewMetrics, shared
 from connectors.view.writer import ViewGap, ViewLost, ViewWriter
@@ -23,6 +24,7 @@ _log = structlog.get_logger(__name__)
 _BATCH: Final = 500
 _POLL_SECONDS: Final = 0.2
 _CHECK_SECONDS: Final = 1.0
+STALL_SECONDS: Final = 15.0  # see `connectors.stalls`
 _WAIT_SECONDS: Final = 0.05
 _LONGEST_WAIT_SECONDS: Final = 2.0
 _METADATA_SECONDS: Final = 5.0
@@ -112,7 +114,7 @@ class Projector:
             _log.info("live view stands elsewhere", partition=gap.partition, position=gap.position)
         except redis.RedisError as error:
             self._wait("redis", error)
-        except KafkaException as error:
+        except (KafkaException, Stalled) as error:
             self._wait("kafka", error)
 
     def _wait(self, service: str, error: Exception) -> None:
@@ -142,10 +144,14 @@ class Projector:
     def _read(self, consumer: Consumer, writer: ViewWriter, left: set[int]) -> None:
         """`left`: partitions whose end has not been seen yet."""
         checked = 0.0
+        watch = Watch(self._kafka, "view", STALL_SECONDS)
+        stands = {(place.topic, place.partition): place.offset for place in consumer.assignment()}
         while not self._stop.is_set():
             first = consumer.poll(_POLL_SECONDS)
             messages = [] if first is None else [first, *consumer.consume(_BATCH - 1, 0)]
             left -= self._take(messages, writer)
+            stands |= {(m.topic() or "", m.partition() or 0): _after(m) for m in messages}
+            watch.look(stands, len(messages) < _BATCH)
             if not left and not self._caught_up.is_set():
                 writer.complete()
                 self._caught_up.set()
@@ -194,3 +200,8 @@ class Projector:
             _, high = consumer.get_watermark_offsets(place, cached=True)
             if place.offset >= 0 and high >= 0:
                 self._metrics.lag.labels(str(place.partition)).set(max(high - place.offset, 0))
+
+
+def _after(message: Message) -> int:
+    """The next offset that the partition of a record, or of the news of its end, can bring."""
+    return int(message.offset() or 0) + (message.error() is None)

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from fengsui.embedded.kafka import KafkaService
 from fengsui.settings import Settings
 from streams import writer
+from streams.ledger import progress_of
 from streams.task import Task
 from streams.writer import Writer
 from tests.acceptance.house import wait_until
@@ -172,31 +173,56 @@ def test_a_task_that_is_told_to_stop_while_the_broker_is_away_stops(settings: Se
             broker.restart()
 
 
-def test_random_lives(settings: Settings) -> None:
-    """Tasks come and go at random moments, with and without checkpoints; control records come between. Exact all the same."""
+@pytest.mark.parametrize("loud", [1.0, 0.02], ids=["loud", "quiet"])
+def test_random_lives(settings: Settings, loud: float) -> None:
+    """Tasks come and go at random moments, with and without checkpoints; control records come between. Exact all the same, also
+    where hardly a batch calls for anything."""
     rng = random.Random(5)
     with open_bench(settings) as bench:
         rules = Producer(bench.client)
-        sent = 0
+        sent: list[bytes] = []
         for _ in range(8):
             task = bench.task(batch_rows=rng.randrange(10, 200), checkpoint_seconds=rng.choice([0.05, 0.5, 60]))
             task.wait_owned(20)
             for _ in range(rng.randrange(1, 4)):
-                bench.send(numbers(sent, sent + 150))
-                sent += 150
+                fresh = [v if rng.random() < loud else b"." + v for v in numbers(len(sent), len(sent) + 150)]
+                bench.send(fresh)
+                sent += fresh
                 if rng.random() < 0.5:
-                    rules.produce(settings.topic_prefix + "rules", b"x", b"%d" % sent)
+                    rules.produce(settings.topic_prefix + "rules", b"x", b"%d" % len(sent))
                     rules.flush(10)
                 time.sleep(rng.random() * 0.5)
             _end(task)
         bench.task()
-        at_end(bench, sent)
+        bench.send([b"last"])
+        plain = [v.split(b" ") for v in expected([*sent, b"last"])]
+        at_end(bench, len(plain))
         got = [v.split(b" ") for v in bench.outputs()]
-        plain = [v.split(b" ") for v in expected(numbers(0, sent))]
         assert [(n, s, v) for n, s, _, v in got] == [(n, s, v) for n, s, _, v in plain]
         obeyed = [int(r) for _, _, r, _ in got]
         assert obeyed == sorted(obeyed)  # a life that forgot or repeated a control record would fall or overshoot
         assert obeyed[-1] <= len(bench.read("rules"))
+
+
+def test_batches_that_call_for_nothing_share_their_commits(settings: Settings) -> None:
+    """A twentieth of the transactions, all the same committed soon; what a killed owner had not committed is decided anew."""
+    with open_bench(settings) as bench:
+        first = bench.task(batch_rows=5)
+        bench.send([b"." + v for v in numbers(0, 2000)])
+        wait_until(lambda: first.committed().get(TOPIC) == 2000, 30, "everything committed")
+        progress = [progress_of(v) for v in bench.read("progress", bench.where())]
+        assert sum(len(one.slices) for one in progress) >= 400
+        assert len(progress) < 100
+        _end(first)
+        bench.send([b"." + v for v in numbers(2000, 2100)])
+        second = bench.task(batch_rows=5)
+        wait_until(lambda: second.positions()[TOPIC] == 2100, 30, "everything taken")
+        _end(second)  # most likely before its commit: it had 0.2 s
+        bench.task()
+        bench.send([b"last"])
+        at_end(bench, 1)
+        quiet = [b"." + v for v in numbers(0, 2100)]
+        assert bench.outputs() == expected([*quiet, b"last"])
 
 
 def _end(task: Task) -> None:

@@ -25,7 +25,8 @@ TOPIC, OUT = "clue-log", "rekeyed"  # the feedback stage's, which has one input
 
 
 class Counting:
-    """Writes for each record how many came before it, and their checksum: any loss, repeat or wrong recovery shows at once."""
+    """Writes for each record how many came before it, and their checksum: any loss, repeat or wrong recovery shows at once. A
+    record that begins with a dot is counted, and nothing is written for it."""
 
     name, topics, patient, controls = "feedback", (TOPIC,), (), ("rules",)
 
@@ -39,7 +40,8 @@ class Counting:
                 raise self._error("poison")
             self.count += 1
             self.sum = (self.sum * 31 + sum(value or b"")) % 2**61
-            out.put(OUT, b"%d" % self.count, b"%d %d %d %s" % (self.count, self.sum, self.rules, value or b""))
+            if not (value or b"").startswith(b"."):
+                out.put(OUT, b"%d" % self.count, b"%d %d %d %s" % (self.count, self.sum, self.rules, value or b""))
 
     def control(self, topic: str, records: Sequence[ControlRecord]) -> None:
         self.rules += len(records)

@@ -78,6 +78,20 @@ def test_a_record_that_was_not_delivered_fails_the_write(writer: Writer, monkeyp
         writer.write(OUTPUTS, "progress")
 
 
+def test_a_producer_that_lost_its_coordinator_is_given_up(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says for ever that the call may be made again; another producer gets through."""
+    lost = KafkaError(KafkaError._TIMED_OUT, "timed out", False, True)
+    monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.2)
+    monkeypatch.setattr(FakeProducer, "commit", [lost] * 1000)
+    with pytest.raises(KafkaException):
+        writer.write(OUTPUTS, "progress")
+    assert 1 < 1000 - len(FakeProducer.commit) < 10
+    writer.close()
+    FakeProducer.commit[:] = [lost]
+    writer.own()
+    assert writer.write(OUTPUTS, "progress") == [101, 102]
+
+
 def test_a_commit_that_fails_is_not_taken_for_done(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the next life's transactions may take longer."""
     monkeypatch.setattr(FakeProducer, "commit", [KafkaError(KafkaError._TIMED_OUT, "no answer", True)])
