@@ -53,8 +53,8 @@ tests:
 """
 
 
-def by_month(scratch: Path) -> list[tuple[str, Path]]:
-    """(mapping, file) pairs in order of time: both tables cut by month, complaints before inspections."""
+def by_month(scratch: Path) -> list[list[tuple[str, Path]]]:
+    """(mapping, file) pairs of each month in order of time: both tables, complaints before inspections."""
     parts: dict[str, list[tuple[str, Path]]] = {}
     for name, (mapping, day) in TABLES.items():
         table = pl.read_csv(DATA / name, infer_schema=False).with_columns(pl.col(day).str.slice(0, 10))
@@ -63,7 +63,7 @@ def by_month(scratch: Path) -> list[tuple[str, Path]]:
             path = scratch / f"{when}-{name.removesuffix('.gz')}"
             rows.drop("_month").write_csv(path)
             parts.setdefault(str(when), []).append((mapping, path))
-    return [pair for when in sorted(parts) for pair in sorted(parts[when], key=lambda p: "311" not in p[0])]
+    return [sorted(parts[when], key=lambda p: "311" not in p[0]) for when in sorted(parts)]
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the open data sets are not beside the project (../shared/data)")
@@ -77,8 +77,9 @@ def test_chicago_replayed_gives_clues_an_archive_and_a_model_that_learns(
         writer = EventWriter(settings.kafka_client(), prefix=settings.topic_prefix)
         sent = 0
         with closing(Settling(settings)) as settling:
-            for mapping, path in by_month(tmp_path):
-                sent += files.replay(path, files.load_mapping(MAPPINGS / mapping), writer).sent
+            for month in by_month(tmp_path):
+                for mapping, path in month:
+                    sent += files.replay(path, files.load_mapping(MAPPINGS / mapping), writer).sent
                 # Subjects on four partitions meet by place. Three years in a minute would let one partition be months ahead of
                 # another, and what comes later than a window and the allowed lateness is not judged. In life all are at today.
                 settling.wait(120)
