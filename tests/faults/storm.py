@@ -27,6 +27,7 @@ from pydantic import SecretStr
 from connectors.archive.reading import Reader, ranges
 from connectors.archive.verify import verify
 from fengsui.crew import Crew
+from fengsui.demo.settle import NotSettledError
 from fengsui.embedded import valkey as embedded_valkey
 from fengsui.embedded.valkey import ValkeyService
 from fengsui.settings import Settings
@@ -57,17 +58,19 @@ class Outcome:
     unexpected: int = 0
     archive: bool = True
     proof: str = ""
+    unsettled: str = ""  # what was not decided in time
 
     def __str__(self) -> str:
         faults = ", ".join(f"{name} {n}" for name, n in Counter(self.faults).items())
         differences = f"missing {self.missing}, repeated {self.repeated}, unexpected {self.unexpected}"
         archive = "verified" if self.archive else "NOT VERIFIED"
-        return f"faults {len(self.faults)} ({faults}), events {self.events}, clues {self.clues}, {differences}, archive {archive}"
+        said = f"faults {len(self.faults)} ({faults}), events {self.events}, clues {self.clues}, {differences}, archive {archive}"
+        return f"{said}, NOT SETTLED: {self.unsettled}" if self.unsettled else said
 
     @property
     def exact(self) -> bool:
         """Whether nothing differs."""
-        return self.archive and not (self.missing or self.repeated or self.unexpected)
+        return self.archive and not (self.missing or self.repeated or self.unexpected or self.unsettled)
 
 
 def differences(wanted: Counter[str], got: Counter[str]) -> tuple[int, int, int]:
@@ -116,8 +119,12 @@ def play(seed: int, kafka: ProxiedKafka, valkey: ValkeyService, data: Path, name
             FAULTS[name](scene)
         fed.result()
         house.crew.wait_ready(120)
-        house.settle(SETTLE_SECONDS)
-        outcome = _outcome(direct, house, chosen, len(events))
+        unsettled = ""
+        try:
+            house.settle(SETTLE_SECONDS)
+        except NotSettledError as error:  # the rounds go on; this one differs
+            unsettled = str(error)
+        outcome = replace(_outcome(direct, house, chosen, len(events)), unsettled=unsettled)
         if not outcome.exact:
             _keep_evidence(direct, kafka, LOGS / f"{seed}-evidence")
             print(outcome.proof, flush=True)
@@ -215,6 +222,7 @@ def main() -> int:
                 total, faults=total.faults + one.faults, events=total.events + one.events, clues=total.clues + one.clues,
                 missing=total.missing + one.missing, repeated=total.repeated + one.repeated,
                 unexpected=total.unexpected + one.unexpected, archive=total.archive and one.archive,
+                unsettled=total.unsettled or one.unsettled,
             )  # fmt: skip
             seconds = time.monotonic() - began
             print(f"seed {seed + i}: {one}, {seconds:.0f} s", flush=True)
