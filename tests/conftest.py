@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from fengsui import logs
 from fengsui.embedded import kafka
 from fengsui.embedded import valkey as embedded_valkey
 from fengsui.embedded.kafka import KafkaService
@@ -20,6 +21,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own FENGSUI_* variables never reach a test."""
     for name in [name for name in os.environ if name.startswith("FENGSUI_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs() -> None:
+    """As a worker's: structlog's own default draws a traceback with all its locals, which takes seconds."""
+    logs.configure(Settings(log_format="json"))
 
 
 @pytest.fixture(scope="session")
