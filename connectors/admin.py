@@ -1,13 +1,16 @@
-"""Topics in Kafka as the catalogue says: created where they lack, never changed or deleted here."""
+"""Topics in Kafka as the catalogue says: created where they lack, never changed or deleted here; where partitions end."""
 
+from collections.abc import Iterable
+from concurrent.futures import Future
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # the stubs leave it out
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]  # the stubs leave them out
 
 from topics.catalogue import TOPICS, partitions
 
 _TIMEOUT: Final = 30.0
+offset_spec: Any = OffsetSpec  # untyped in the library
 
 
 class TopicMismatchError(Exception):
@@ -31,6 +34,14 @@ def ensure_topics(client: dict[str, Any], prefix: str, count: int, replication: 
     if lacking:
         _create(admin, lacking)
     return [topic.topic for topic in lacking]
+
+
+def ends(
+    admin: AdminClient, places: Iterable[TopicPartition], level: IsolationLevel = IsolationLevel.READ_COMMITTED
+) -> dict[TopicPartition, Future[Any]]:
+    """Ask where partitions end for readers of that level -> an answer of each, whose `result().offset` it is. Does not wait."""
+    wanted = dict.fromkeys(places, offset_spec.latest())
+    return admin.list_offsets(wanted, isolation_level=level, request_timeout=_TIMEOUT)
 
 
 def _create(admin: AdminClient, lacking: list[NewTopic]) -> None:

@@ -23,7 +23,6 @@ from topics.catalogue import TOPICS
 _log = structlog.get_logger(__name__)
 
 POLL_SECONDS: Final = 0.2
-STALL_SECONDS: Final = 15.0  # records that are in Kafka and do not come: see `connectors.stalls`
 OPEN_SECONDS: Final = 1.0  # between two tries to open partitions that are locked or unknown
 LONGEST_BACKOFF: Final = 30.0
 _Key = tuple[str, int]
@@ -102,7 +101,7 @@ class _Session:
         self._next_open = 0.0
         self._log_ids = LogIds(client, root, prefix)
         self._consumer = Consumer(consumer_config(client, group))
-        self._watch = Watch(client, "archive", STALL_SECONDS)
+        self._watch = Watch(client, "archive")
 
     def run(self, stopping: threading.Event) -> None:
         """Until told to stop, and then write what was read."""
@@ -112,7 +111,7 @@ class _Session:
             while not stopping.is_set():
                 messages = self._consumer.consume(self._flush.batch, POLL_SECONDS)
                 self._take(messages)
-                self._watch.look(self._fetched(), len(messages) < self._flush.batch)
+                self._watch.look(self._fetched, len(messages) < self._flush.batch)
                 self._open_waiting()
                 self._write_due()
                 self._observe()

@@ -79,11 +79,11 @@ class Buffer:
         """Whether it is time to write."""
         full = len(self.records) >= flush.rows or self.bytes >= flush.bytes
         late = now - self._since >= flush.seconds or now < self._since  # a clock set back must not stop it
-        return self.ready(now) and (full or late or self._backoff > 0)
+        return self.ready(now) and (full or late or self.failing)
 
     def write(self) -> None:
         """Write all records. Raises OSError; then what is left is what no file covers."""
-        if self._backoff > 0:  # only the files say what a failed write left behind
+        if self.failing:  # only the files say what a failed write left behind
             self.shelf.rescan()
             self._drop()
         try:
@@ -102,7 +102,7 @@ class Buffer:
 
     def recovered(self) -> bool:
         """Whether the write that just worked ends a time of failures."""
-        was, self._backoff, self._retry_at = self._backoff > 0, 0.0, 0.0
+        was, self._backoff, self._retry_at = self.failing, 0.0, 0.0
         return was
 
     def _drop(self) -> None:

@@ -3,6 +3,7 @@
 A task writes into its progress how far it obeyed each control topic, so that a replay judges every batch by what was in force.
 """
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from typing import Any, Final
@@ -10,14 +11,13 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from connectors.stalls import Stalled, Watch
+from connectors.stalls import Place, Stalled, Watch
 from streams.ledger import Ledger
 from streams.stage import ControlRecord
 
 log = structlog.get_logger()
 _POLL_SECONDS: Final = 0.1
 _BATCH: Final = 1000
-STALL_SECONDS: Final = 15.0  # see `connectors.stalls`
 NEWEST: Final = 1000  # records of a topic that are kept whatever their keys
 
 
@@ -75,14 +75,12 @@ class Controls:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            try:
+            with contextlib.suppress(Stalled):  # it has been told
                 self._read()
-            except Stalled as stalled:
-                log.warning("controls.again", reason=str(stalled))
 
     def _read(self) -> None:
         """With one consumer, from where the topics have been read to."""
-        watch = Watch(self._client, "controls", STALL_SECONDS)
+        watch = Watch(self._client, "controls")
         consumer = Consumer(
             self._client
             | {
@@ -112,9 +110,12 @@ class Controls:
                             self._ready.set()
                     else:
                         log.warning("controls.wait", topic=topic, error=str(error))
-                watch.look({(self._prefix + t, 0): end for t, end in self.ends().items()}, len(messages) < _BATCH)
+                watch.look(self._stands, len(messages) < _BATCH)
         finally:
             consumer.close()
+
+    def _stands(self) -> dict[Place, int]:
+        return {(self._prefix + topic, 0): end for topic, end in self.ends().items()}
 
     def _keep(self, topic: str, record: ControlRecord) -> None:
         with self._changed:

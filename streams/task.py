@@ -115,7 +115,7 @@ class Task:
         self._writer = Writer(options.client, options.prefix, identity, name, self.pulse)
         self._progress = Progress()
         self._quiet: Progress | None = None  # the progress to commit, where batches without outputs wait for it
-        self._quiet_due = 0.0
+        self._quiet_due = math.inf
         self._obeyed: dict[str, int] = {}
         self._progress_offset = 0
         self._checkpoint_due = 0.0
@@ -214,7 +214,8 @@ class Task:
         self._end_hanging()
         self._progress = self._ledger.last()
         self.stage = self._make()
-        self._obeyed, self._saving, self._quiet = {}, None, None
+        self._obeyed, self._saving = {}, None
+        self._quiet, self._quiet_due = None, math.inf
         self._inbox.open(self._progress.ends)
         self._owned.set()
         self._moved(self)
@@ -327,15 +328,13 @@ class Task:
         """Seconds to wait for chunks: until a commit or a checkpoint is due, not at all while one is being written."""
         if self._saving is not None:
             return 0.0
-        due = min(
-            self._quiet_due if self._quiet is not None else math.inf, self._checkpoint_due if self._dirty else math.inf
-        )
+        due = min(self._quiet_due, self._checkpoint_due if self._dirty else math.inf)
         return None if due == math.inf else max(0.0, due - time.monotonic())
 
     def _batch(self, chunks: list[Chunk]) -> None:
         if chunks:
             self._decide(chunks)
-        if self._quiet is not None and time.monotonic() >= self._quiet_due:
+        if time.monotonic() >= self._quiet_due:
             self._end_quiet()
         if self._saving is None and self._dirty and time.monotonic() >= self._checkpoint_due:
             self._end_quiet()
@@ -357,15 +356,15 @@ class Task:
         progress = self._after(chunks, slices)
         if len(out):
             self._commit(out, progress)
-        elif self._quiet is None:
-            self._quiet, self._quiet_due = progress, time.monotonic() + QUIET_SECONDS
-        else:
-            self._quiet = progress
+            return
+        if self._quiet is None:
+            self._quiet_due = time.monotonic() + QUIET_SECONDS
+        self._quiet = progress
 
     def _end_quiet(self) -> None:
-        """Commit the batches that called for nothing."""
+        """Commit the batches that called for nothing; a checkpoint may have come in force since."""
         if self._quiet is not None:
-            self._commit(Outbox(), self._quiet)
+            self._commit(Outbox(), replace(self._quiet, checkpoint=self._progress.checkpoint))
 
     def _worth_saving(self, chunks: list[Chunk], out: Outbox) -> bool:
         """Whether a checkpoint is due for a batch: time alone changes no state that matters, but makes replays long."""
@@ -402,8 +401,8 @@ class Task:
     def _commit(self, out: Outbox, progress: Progress) -> None:
         """One transaction: outputs and progress."""
         began = time.monotonic()
-        self._stand(replace(progress, checkpoint=self._progress.checkpoint), out.records)
-        self._quiet = None
+        self._stand(progress, out.records)
+        self._quiet, self._quiet_due = None, math.inf
         metrics.COMMIT_SECONDS.labels(self.stage_name).observe(time.monotonic() - began)
         self._quarantine.decided(progress.ends)
         self.stage.report(live=True)

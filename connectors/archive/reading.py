@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka import admin as kafka_admin
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
+from connectors.admin import ends, offset_spec
 from connectors.archive.table import Record
 
-_spec: Any = kafka_admin.OffsetSpec  # type: ignore[attr-defined]  # the library's stubs leave it out
 _TIMEOUT: Final = 30.0
 _POLL: Final = 0.2
 _BACKOFF: Final = wait_exponential(0.1, max=2)
@@ -49,7 +49,7 @@ def ranges(
         retry=retry_if_exception(_passing), stop=stop_after_delay(_TIMEOUT), wait=_BACKOFF, reraise=True
     ):
         with attempt:
-            found = _ranges(kafka_admin.AdminClient({**client, "log_level": 0}), prefix, names, since)
+            found = _ranges(AdminClient({**client, "log_level": 0}), prefix, names, since)
     return found
 
 
@@ -66,10 +66,9 @@ def _ranges(admin: Any, prefix: str, names: Collection[str], since: int | None) 
     parts = [TopicPartition(prefix + n, p) for n in names if prefix + n in known for p in known[prefix + n].partitions]
     if not parts:
         return {}
-    begin = _spec.earliest() if since is None else _spec.for_timestamp(since)
+    begin = offset_spec.earliest() if since is None else offset_spec.for_timestamp(since)
     low = admin.list_offsets(dict.fromkeys(parts, begin), request_timeout=_TIMEOUT)
-    stable = IsolationLevel.READ_COMMITTED
-    end = admin.list_offsets(dict.fromkeys(parts, _spec.latest()), isolation_level=stable, request_timeout=_TIMEOUT)
+    end = ends(admin, parts)
     found: dict[str, dict[int, Range]] = {}
     for part in parts:
         first, last = low[part].result().offset, end[part].result().offset

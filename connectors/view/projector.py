@@ -14,7 +14,7 @@ import redis
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from connectors.stalls import Stalled, Watch
+from connectors.stalls import Place, Stalled, Watch
 from connectors.view.logged import Logged, read_log
 from connectors.view.metrics import ViewMetrics, shared
 from connectors.view.writer import ViewGap, ViewLost, ViewWriter
@@ -24,7 +24,6 @@ _log = structlog.get_logger(__name__)
 _BATCH: Final = 500
 _POLL_SECONDS: Final = 0.2
 _CHECK_SECONDS: Final = 1.0
-STALL_SECONDS: Final = 15.0  # see `connectors.stalls`
 _WAIT_SECONDS: Final = 0.05
 _LONGEST_WAIT_SECONDS: Final = 2.0
 _METADATA_SECONDS: Final = 5.0
@@ -134,24 +133,23 @@ class Projector:
         topic = f"{self._prefix}clue-log"
         consumer = log_consumer(self._kafka, f"{self._prefix}view")
         try:
-            partitions = partitions_of(consumer, topic)
-            consumer.assign([TopicPartition(topic, number, positions.get(number, 0)) for number in partitions])
+            stands = {(topic, number): positions.get(number, 0) for number in partitions_of(consumer, topic)}
+            consumer.assign([TopicPartition(*place, offset) for place, offset in stands.items()])
             self._waited = 0
-            self._read(consumer, writer, set(partitions))
+            self._read(consumer, writer, stands)
         finally:
             consumer.close()
 
-    def _read(self, consumer: Consumer, writer: ViewWriter, left: set[int]) -> None:
-        """`left`: partitions whose end has not been seen yet."""
-        checked = 0.0
-        watch = Watch(self._kafka, "view", STALL_SECONDS)
-        stands = {(place.topic, place.partition): place.offset for place in consumer.assignment()}
+    def _read(self, consumer: Consumer, writer: ViewWriter, stands: dict[Place, int]) -> None:
+        """`stands`: the next offset of each partition that the consumer was given; kept up to date."""
+        checked, watch = 0.0, Watch(self._kafka, "view")
+        left = {partition for _, partition in stands}  # their end has not been seen yet
         while not self._stop.is_set():
             first = consumer.poll(_POLL_SECONDS)
             messages = [] if first is None else [first, *consumer.consume(_BATCH - 1, 0)]
             left -= self._take(messages, writer)
-            stands |= {(m.topic() or "", m.partition() or 0): _after(m) for m in messages}
-            watch.look(stands, len(messages) < _BATCH)
+            stands.update({(m.topic() or "", m.partition() or 0): _after(m) for m in messages})
+            watch.look(lambda: stands, len(messages) < _BATCH)
             if not left and not self._caught_up.is_set():
                 writer.complete()
                 self._caught_up.set()

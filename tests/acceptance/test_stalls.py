@@ -11,16 +11,17 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from connectors import stalls
 from connectors.archive.layout import positions
 from connectors.view import projector as view
 from connectors.view.metrics import ViewMetrics
-from connectors.view.projector import Projector
 from fengsui.settings import Settings
 from streams import archive, controls
-from streams.archive import Archiver
 from streams.archive_buffer import Flush
 from streams.controls import Controls
 from tests.acceptance.archive_helpers import make_topics, until
+from tests.acceptance.test_archive import archiving
+from tests.acceptance.test_desk_view import projecting
 
 pytestmark = pytest.mark.broker
 SECONDS = 0.5
@@ -40,12 +41,8 @@ class Deaf(Consumer):
 @contextmanager
 def archived(settings: Settings, topic: str) -> Iterator[Callable[[], int]]:
     """An archiver; how many offsets of partition 0 are in files."""
-    reader = Archiver(
-        settings.kafka_client(), settings.group, settings.topic_prefix, settings.archive_dir, flush=Flush(seconds=0.1)
-    )
-    reader.start()
-    yield lambda: positions(settings.archive_dir, topic).get(0, 0)
-    assert reader.stop()
+    with archiving(settings, Flush(seconds=0.1)):
+        yield lambda: positions(settings.archive_dir, topic).get(0, 0)
 
 
 @contextmanager
@@ -53,23 +50,18 @@ def controlled(settings: Settings, topic: str) -> Iterator[Callable[[], int]]:
     """A reader of control topics; where it stands."""
     reader = Controls(settings.kafka_client(), settings.topic_prefix, (topic,))
     reader.start()
-    yield lambda: reader.ends()[topic]
-    reader.stop()
+    try:
+        yield lambda: reader.ends()[topic]
+    finally:
+        reader.stop()
 
 
 @contextmanager
 def viewed(settings: Settings, topic: str) -> Iterator[Callable[[], int]]:
-    """A projector; how many records it applied or refused."""
+    """A projector; how many records it refused."""
     registry = CollectorRegistry()
-    reader = Projector(
-        settings.kafka_client(),
-        settings.topic_prefix,
-        settings.redis_url.get_secret_value(),
-        metrics=ViewMetrics(registry),
-    )
-    reader.start()
-    yield lambda: int(registry.get_sample_value("fengsui_view_records_bad_total") or 0)
-    reader.stop()
+    with projecting(settings, ViewMetrics(registry)):
+        yield lambda: int(registry.get_sample_value("fengsui_view_records_bad_total") or 0)
 
 
 READERS = {
@@ -85,14 +77,14 @@ def test_a_reader_that_is_not_given_what_is_there_begins_anew(
 ) -> None:
     """Once; and one that has everything stays, though markers of transactions stand at the end of its log."""
     module, reading, topic = READERS[name]
-    monkeypatch.setattr(module, "STALL_SECONDS", SECONDS)
+    monkeypatch.setattr(stalls, "STALL_SECONDS", SECONDS)
     monkeypatch.setattr(module, "Consumer", Deaf)
     Deaf.made.clear()
     make_topics(settings, topic, partitions=1)
     producer = Producer(settings.kafka_client() | {"transactional.id": settings.group})
     producer.init_transactions(30)
-    stalls = lambda: REGISTRY.get_sample_value("fengsui_reader_stalls_total", {"reader": name}) or 0  # noqa: E731
-    before = stalls()
+    found = lambda: REGISTRY.get_sample_value("fengsui_reader_stalls_total", {"reader": name}) or 0  # noqa: E731
+    before = found()
 
     def send(count: int) -> None:
         producer.begin_transaction()
@@ -104,10 +96,10 @@ def test_a_reader_that_is_not_given_what_is_there_begins_anew(
         send(10)
         until(lambda: come() >= 10)
         threading.Event().wait(QUIET)
-        assert stalls() == before
+        assert found() == before
         deaf = len(Deaf.made)
         Deaf.made[-1].pause([TopicPartition(settings.topic_prefix + topic, 0)])
         send(10)
         until(lambda: come() >= 20)
-        assert stalls() == before + 1
+        assert found() == before + 1
         assert len(Deaf.made) == deaf + 1

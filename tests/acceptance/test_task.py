@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from confluent_kafka import IsolationLevel, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
+from connectors.admin import ends
 from fengsui.embedded.kafka import KafkaService
 from fengsui.settings import Settings
 from streams import writer
@@ -256,15 +257,12 @@ def test_a_fenced_life_leaves_no_producer_behind(settings: Settings) -> None:
 def unfinished(settings: Settings, topic: str) -> bool:
     """Whether a transaction is open in some partition of a topic."""
     admin = AdminClient(settings.kafka_client())
-
-    def ends(level: IsolationLevel) -> list[int]:
-        wanted = {
-            TopicPartition(settings.topic_prefix + topic, p): OffsetSpec.latest() for p in range(settings.partitions)
-        }
-        answers = admin.list_offsets(wanted, isolation_level=level, request_timeout=10)
-        return [future.result().offset for future in answers.values()]
-
-    return ends(IsolationLevel.READ_COMMITTED) != ends(IsolationLevel.READ_UNCOMMITTED)
+    places = [TopicPartition(settings.topic_prefix + topic, p) for p in range(settings.partitions)]
+    committed, all_there_is = (
+        [answer.result().offset for answer in ends(admin, places, level).values()]
+        for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+    )
+    return committed != all_there_is
 
 
 def test_a_batch_that_takes_longer_than_a_transaction_may_is_given_more_time(

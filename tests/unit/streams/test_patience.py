@@ -36,12 +36,16 @@ class Idle:
         """Nothing."""
 
 
+def unstarted(make: Callable[[], Idle], controls: Any) -> Task:
+    """A task that does not run."""
+    nothing: Callable[[Task], None] = lambda _: None  # noqa: E731
+    return Task("detect", 0, make, TaskOptions({}, "p.", "g", 4), controls, nothing, nothing)
+
+
 @pytest.fixture
 def task() -> Iterator[Task]:
     """A task that owns, but does not run."""
-    controls = Controls({}, "p.", ())
-    nothing: Callable[[Task], None] = lambda _: None  # noqa: E731
-    made = Task("detect", 0, Idle, TaskOptions({}, "p.", "g", 4), controls, nothing, nothing)
+    made = unstarted(Idle, Controls({}, "p.", ()))
     made._inbox.open({})
     yield made
     made.stop()

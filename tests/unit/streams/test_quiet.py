@@ -9,10 +9,10 @@ from streams import task as module
 from streams.chunk import Chunk
 from streams.ledger import Progress, progress_of
 from streams.stage import Outbox
-from streams.task import Task, TaskOptions
+from streams.task import Task
 from streams.writer import Records
 from tests.unit.streams.test_inbox import records
-from tests.unit.streams.test_patience import READINGS, Idle
+from tests.unit.streams.test_patience import READINGS, Idle, unstarted
 
 LOUD = 1000  # rows that arrive from then on call for something
 
@@ -76,8 +76,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 @pytest.fixture
 def task(now: Callable[[float], None]) -> Iterator[Task]:
     """A task that owns, but does not run."""
-    nothing: Callable[[Task], None] = lambda _: None  # noqa: E731
-    made = Task("detect", 0, Sometimes, TaskOptions({}, "p.", "g", 4), Rules(), nothing, nothing)  # type: ignore[arg-type]
+    made = unstarted(Sometimes, Rules())
     made._writer = Log()  # type: ignore[assignment]
     made._checkpoint_due = 1e9
     yield made
