@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numba
 import numpy as np
 import polars as pl
 
 from models.contract import Array, Arrays, BadSnapshot, Floats, taken
 from models.keys import Codes, KeyTable
 from models.serving import Serving
+from topics.compiled import compiled_locked
 from topics.records import CLUE
 
 NEVER: Final = np.iinfo(np.int64).min
@@ -32,7 +32,7 @@ def clue_id(model: str, key: str, event_id: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _open(code: Array, at: Array, quiet_ms: int, last: Array, out: Array) -> None:
     for i in range(code.size):
         k = code[i]

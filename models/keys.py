@@ -7,12 +7,12 @@ Cost: 0.1-0.2 us a row for three columns, whether 1 k or 1 M keys are known.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from models.contract import Array, Arrays, BadSnapshot, taken
+from topics.compiled import compiled_locked
 
 Codes = npt.NDArray[np.int64]
 Digests = npt.NDArray[np.uint64]
@@ -23,7 +23,7 @@ _P1, _P2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 _S1, _S2, _S3 = np.uint64(29), np.uint64(32), np.uint64(31)
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _digest(data: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], out: Digests) -> None:
     """Mix each row's bytes into its digest; the text's length closes it, so that ("ab", "c") is not ("a", "bc")."""
     for i in range(out.shape[0]):
@@ -40,7 +40,7 @@ def _digest(data: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], out: Diges
         out[i, 0], out[i, 1] = a ^ (a >> _S1), b ^ (b >> _S3)
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _place(slots: npt.NDArray[np.int64], digests: Digests, a: np.uint64, b: np.uint64) -> np.int64:
     """The slot that holds the digest, or the free one where it belongs."""
     mask = slots.size - 1
@@ -50,7 +50,7 @@ def _place(slots: npt.NDArray[np.int64], digests: Digests, a: np.uint64, b: np.u
     return at
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _codes(slots: npt.NDArray[np.int64], digests: Digests, count: int, most: int, new: Digests, out: Codes) -> int:
     for i in range(out.size):
         at = _place(slots, digests, new[i, 0], new[i, 1])
@@ -62,7 +62,7 @@ def _codes(slots: npt.NDArray[np.int64], digests: Digests, count: int, most: int
     return count
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _fill(slots: npt.NDArray[np.int64], digests: Digests, count: int) -> None:
     for code in range(count):
         slots[_place(slots, digests, digests[code, 0], digests[code, 1])] = code

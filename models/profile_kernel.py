@@ -6,9 +6,10 @@ State of g groups (sectors and regions): `shares` f8[g, 3] (bad, all, day they s
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from topics.compiled import compiled_locked
 
 Array = npt.NDArray[Any]
 
@@ -24,23 +25,23 @@ GROUP_HALF_LIFE, PRIOR_SHARE, PRIOR = 365.0, 0.2, 4.0  # a sector or region star
 FEATURES: Final = 17
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _share(g: Array, day: float) -> float:
     fade = 0.5 ** (max(day - g[2], 0.0) / GROUP_HALF_LIFE) if g[1] > 0 else 0.0
     return float((g[0] * fade + PRIOR_SHARE * PRIOR) / (g[1] * fade + PRIOR))
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _logit(p: float) -> float:
     return float(np.log(p / (1.0 - p)))
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _since(day: float, mark: float) -> float:
     return float(np.log1p(day - mark if not day < mark else 0.0))  # NaN where it never happened
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _features(sums: Array, marks: Array, sector: float, region: float, day: float, out: Array) -> None:
     """What is known about a subject on a day; `sector`, `region`: shares of bad visits there."""
     now = day if np.isnan(marks[REF]) else max(day, marks[REF])
@@ -61,12 +62,12 @@ def _features(sums: Array, marks: Array, sector: float, region: float, day: floa
     out[15], out[16] = _logit(region) - _logit(sector), _logit(sector)
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _later(mark: float, day: float) -> float:
     return day if np.isnan(mark) else max(mark, day)
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _take(sums: Array, marks: Array, adds: Array, label: float, day: float) -> None:
     if np.isnan(marks[REF]):
         marks[REF] = day
@@ -87,7 +88,7 @@ def _take(sums: Array, marks: Array, adds: Array, label: float, day: float) -> N
             marks[LAST_BAD] = _later(marks[LAST_BAD], day)
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _take_group(g: Array, label: float, day: float) -> None:
     if g[1] == 0 or day > g[2]:
         fade = 0.5 ** ((day - g[2]) / GROUP_HALF_LIFE) if g[1] > 0 else 0.0
@@ -97,7 +98,7 @@ def _take_group(g: Array, label: float, day: float) -> None:
     g[1] += weight
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def walk(
     subject: Array,
     sector: Array,

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
-import numba
 import numpy as np
 import polars as pl
 
@@ -18,6 +17,7 @@ from models import sensor_kernel as kernel
 from models.contract import Array, Arrays, BadSnapshot, Floats, Model, taken
 from models.keys import Codes, KeyTable
 from models.outcomes import column
+from topics.compiled import compiled_locked
 
 KEY: Final = ("subject", "device_id", "metric")
 CHANNELS: Final = {"level": "偏离长期水平", "season": "偏离同时段常态", "trend": "短期趋势", "mix": "数值分布变化"}
@@ -53,7 +53,7 @@ class Judged:
     streak: Floats
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _rows(code: Array, at: Array, x: Array, state: tuple[Array, ...], out: Array) -> None:
     """`out` f8[n, 10]: evidence, four channels, expected, size of the trend, rows and hours seen before, streak."""
     scalars, profile, visits, mix, tails, totals, peaks = state

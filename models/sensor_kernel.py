@@ -7,9 +7,10 @@ channel). A group of series (usually one) has `totals` f4[g, TOTAL_EDGES] and `p
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from topics.compiled import compiled_locked
 
 Array = npt.NDArray[Any]
 
@@ -42,7 +43,7 @@ SLOTS: Final = 5
 PEAKS: Final = 1 + 2 * SLOTS
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def tail(counts: Array, width: float, per: float, y: float) -> float:
     """-log10 of the share of history at or above y, `per` rows counting as one observation; beyond the end of history the
     mean excess of its top tenth goes on (an exponential tail)."""
@@ -66,7 +67,7 @@ def tail(counts: Array, width: float, per: float, y: float) -> float:
     return float(min(out + max(0.0, y - end * width) / mean * 0.4343, MOST_EVIDENCE))
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def remember(counts: Array, width: float, y: float) -> None:
     """Add y to a history of cumulative counts; a long history counts half from time to time."""
     for k in range(int(min(y / width, counts.size - 1 - 1e-3)) + 1):
@@ -75,7 +76,7 @@ def remember(counts: Array, width: float, y: float) -> None:
         counts *= 0.5
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _base(s: Array, profile: Array, visits: Array, at: int) -> float:
     """What this hour usually shows: interpolated between the middles of the hours on either side."""
     local = at + BEIJING_MS
@@ -95,7 +96,7 @@ def _base(s: Array, profile: Array, visits: Array, at: int) -> float:
     return total
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _commit(s: Array, profile: Array, visits: Array, at: int, x: float) -> None:
     """Gather the hour's mean; when a later hour begins, the profile learns the one that ended."""
     hour = (at + BEIJING_MS) // HOUR_MS
@@ -113,14 +114,14 @@ def _commit(s: Array, profile: Array, visits: Array, at: int, x: float) -> None:
         s[HOUR_N] += 1.0
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _start(s: Array, mix: Array, at: int, x: float) -> None:
     s[MEAN], s[LAST], s[FIRST_AT], s[LAST_AT], s[QUANTUM] = x, x, at, at, 0.0
     s[HOUR_NOW] = (at + BEIJING_MS) // HOUR_MS
     mix[:] = 1.0 / LEVELS
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _mixed(mix: Array, level: float, slow: float) -> float:
     """How far the recent mix of levels is from the usual one (relative entropy); both then learn this row."""
     at = int(min(max(np.floor(level * 2.5) + LEVELS // 2, 0), LEVELS - 1))
@@ -133,7 +134,7 @@ def _mixed(mix: Array, level: float, slow: float) -> float:
     return max(out, 0.0)
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def surprise(s: Array, profile: Array, visits: Array, mix: Array, tails: Array, at: int, x: float, out: Array) -> None:
     """One finite row of one series: `out` f8[CHANNELS + 2] gets each channel's evidence, the expected value, and how many
     times its usual size the trend has; then learn."""
@@ -170,7 +171,7 @@ def surprise(s: Array, profile: Array, visits: Array, mix: Array, tails: Array, 
     s[LAST], s[FIRST_AT], s[LAST_AT] = x, min(s[FIRST_AT], at), max(s[LAST_AT], at)
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def _learn(s: Array, slow: float, tiny: float, off: float, q: float) -> None:
     s[MEAN] += slow * off
     s[DEV] += slow * (abs(off) - s[DEV])
@@ -178,7 +179,7 @@ def _learn(s: Array, slow: float, tiny: float, off: float, q: float) -> None:
     s[SHIFT_DEV] += slow * (min(abs(s[SHIFT]), CLIP * (s[SHIFT_DEV] + tiny)) - s[SHIFT_DEV])
 
 
-@numba.njit(cache=True)
+@compiled_locked
 def judge(totals: Array, peaks: Array, total: float) -> float:
     """Summed surprise of one row of one group -> evidence; what does not top the last HOLD rows counts half."""
     n = peaks[0]

@@ -15,7 +15,6 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 import polars as pl
 
@@ -23,6 +22,7 @@ from rules.arrays import Arrays, Bools, Ints
 from rules.keytable import KeyTable, TextColumn
 from rules.runs import NEVER
 from rules.windows import DAY
+from topics.compiled import compiled
 
 DUE, AT, ROW, LAST_DUE, LAST_AT, LAST_ROW, ANSWERED, SEEN = range(8)  # columns of `heads`
 NOT_DUE: Final = 2**62
@@ -58,7 +58,7 @@ class Moves(NamedTuple):
     fresh: pl.DataFrame
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _move(
     codes: Ints, ts: Ints, clock: Ints, now: Ints, starts: Bools, stops: Bools, places: Ints,
     span: int, keep: int, again: bool, heads: Ints, fired: Ints,
@@ -89,7 +89,7 @@ def _move(
     return n
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _stop(head: Ints, at: int) -> None:
     """An answer: to all that waits and is not later."""
     head[ANSWERED] = max(head[ANSWERED], at)
@@ -100,7 +100,7 @@ def _stop(head: Ints, at: int) -> None:
             head[DUE] = NOT_DUE
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _start(head: Ints, at: int, due: int, place: int) -> None:
     """One more event waits: remember the earliest and the latest."""
     alone = head[DUE] == NOT_DUE
@@ -110,7 +110,7 @@ def _start(head: Ints, at: int, due: int, place: int) -> None:
         head[DUE], head[AT], head[ROW] = due if alone else min(due, head[DUE]), at, place
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _next(head: Ints) -> None:
     """The earliest event that waited does not any more: on to the latest, if that is another."""
     if head[LAST_ROW] == head[ROW]:

@@ -1,6 +1,6 @@
 """The numba part of the window store: per-key rings of (time, value) rows, sorted by time, in one flat arena.
 
-A ring is a power of two of rows; freed rings wait in a list for their size. `heads[code]` is a key's ring and clock. Rows have
+A ring is a power of two of rows (`rules.arena`). `heads[code]` is a key's ring and clock. Rows have
 ordinals: the oldest live one is FIRST, NEXT is to come; row `o` lies at `base + o % size`. Growing is Python's: a function that
 lacks room stops before the row it cannot take and says so, and is called again from there.
 
@@ -14,25 +14,27 @@ from typing import Final
 import numba
 import numpy as np
 
+from rules import tallies as tally
+from rules.arena import SMALLEST, give, take
 from rules.arrays import Bools, Floats, Ints
 from rules.prefetch import soon
 from rules.runs import LONG_RUN, NEVER, RUN, long_run
 from rules.sequences import began
+from rules.tallies import Tallies
+from topics.compiled import compiled
 
-BASE, ORDER, FIRST, NEXT, NEWEST, SEEN = range(6)  # columns of `heads`; live rows are [FIRST, NEXT)
+BASE, ORDER, FIRST, NEXT, NEWEST, SEEN, TALLY = range(7)  # columns of `heads`; live rows are [FIRST, NEXT)
 COUNT, SUM, MIN, MAX, DISTINCT, LAST, RATE = range(7)  # columns of an answer
 COMPLETED: Final = SUM  # of a sequence: whether it is this event that completed it
 STATS: Final = 7
 TOP, STAMP, LIVE, AGAIN = range(4)  # slots of `counters`
-SMALLEST: Final = 4
-ORDERS: Final = 40
 ALWAYS: Final = 2**62
 _FAR: Final = 16  # rows between asking for memory and reading it
 _HOUR: Final = 3_600_000.0
 _NEAR: Final = 128  # rows of a window that are looked at one by one before there is a search
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _ahead(i: int, codes: Ints, heads: Ints, times: Ints, values: Floats) -> None:
     """Have memory fetched that rows soon to come will read: with a million keys none of it is in a cache."""
     far, near = i + _FAR, i + _FAR // 2
@@ -47,40 +49,10 @@ def _ahead(i: int, codes: Ints, heads: Ints, times: Ints, values: Floats) -> Non
         soon(times, oldest)
 
 
-@numba.njit(cache=True, nogil=True)
-def _take(order: int, times: Ints, free: Ints, counters: Ints) -> int:
-    """A ring of that size, or -1 when the arena is full. It begins at a multiple of its size (of a long run, if it is larger);
-    what is left before it are smaller rings, and a larger free one is halved."""
-    for wider in range(order, max(order, LONG_RUN - 2) + 1):
-        base = free[wider]
-        if base >= 0:
-            free[wider] = times[base]
-            for half in range(wider - 1, order - 1, -1):
-                _give(base + (SMALLEST << half), half, times, free)
-            return int(base)
-    size = SMALLEST << order
-    aligned = min(size, 1 << LONG_RUN)
-    top = -(-counters[TOP] // aligned) * aligned
-    if top + size > times.size:
-        return -1
-    while counters[TOP] < top:
-        step = 0
-        while counters[TOP] % (SMALLEST << (step + 1)) == 0 and counters[TOP] + (SMALLEST << (step + 1)) <= top:
-            step += 1
-        _give(counters[TOP], step, times, free)
-        counters[TOP] += SMALLEST << step
-    counters[TOP] += size
-    return int(counters[TOP] - size)
-
-
-@numba.njit(cache=True, nogil=True)
-def _give(base: int, order: int, times: Ints, free: Ints) -> None:
-    times[base] = free[order]
-    free[order] = base
-
-
-@numba.njit(cache=True, nogil=True)
-def forget(code: int, heads: Ints, times: Ints, values: Floats, refs: Ints, free: Ints, counters: Ints) -> None:
+@compiled
+def forget(
+    code: int, heads: Ints, times: Ints, values: Floats, refs: Ints, free: Ints, counters: Ints, tallies: Tallies
+) -> None:
     """The key holds nothing any more."""
     order = heads[code, ORDER]
     if order >= 0:
@@ -89,18 +61,21 @@ def forget(code: int, heads: Ints, times: Ints, values: Floats, refs: Ints, free
             for o in range(heads[code, FIRST], heads[code, NEXT]):
                 refs[int(values[base + (o & mask)])] -= 1
         counters[LIVE] -= heads[code, NEXT] - heads[code, FIRST]
-        _give(base, order, times, free)
+        give(base, order, times, free)
+    if heads[code, TALLY] >= 0:
+        tally.end(heads[code, TALLY], tallies)
+        heads[code, TALLY] = -1
     heads[code, ORDER] = -1
     heads[code, FIRST] = heads[code, NEXT] = 0
     heads[code, NEWEST] = NEVER
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _room(code: int, heads: Ints, times: Ints, values: Floats, made: Bools, free: Ints, counters: Ints) -> bool:
     """Make room for one row in the key's ring: into a ring of twice the size when it is full."""
     order = heads[code, ORDER]
     if order < 0:
-        base = _take(0, times, free, counters)
+        base = take(0, times, free, counters)
         if base < 0:
             return False
         heads[code, BASE] = base
@@ -110,7 +85,7 @@ def _room(code: int, heads: Ints, times: Ints, values: Floats, made: Bools, free
     first, last, size = heads[code, FIRST], heads[code, NEXT], SMALLEST << order
     if last - first < size:
         return True
-    to = _take(order + 1, times, free, counters)
+    to = take(order + 1, times, free, counters)
     if to < 0:
         return False
     base, mask, wide = heads[code, BASE], size - 1, 2 * size - 1
@@ -118,13 +93,13 @@ def _room(code: int, heads: Ints, times: Ints, values: Floats, made: Bools, free
         times[to + (o & wide)] = times[base + (o & mask)]
         values[to + (o & wide)] = values[base + (o & mask)]
     _changed(to, wide, first, last, made)
-    _give(base, order, times, free)
+    give(base, order, times, free)
     heads[code, ORDER] = order + 1
     heads[code, BASE] = to
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _changed(base: int, mask: int, first: int, last: int, made: Bools) -> None:
     """Rows of these ordinals are others now: aggregates of their runs must be made again. A small ring has none."""
     o = first if (mask + 1) >> RUN else last
@@ -135,7 +110,7 @@ def _changed(base: int, mask: int, first: int, last: int, made: Bools) -> None:
         o = ((o >> RUN) + 1) << RUN
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _after(base: int, mask: int, first: int, last: int, ts: int, times: Ints) -> int:
     """The first ordinal whose time is later than `ts`."""
     while first < last:
@@ -147,10 +122,10 @@ def _after(base: int, mask: int, first: int, last: int, ts: int, times: Ints) ->
     return first
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _insert(
     code: int, ts: int, value: float, horizon: int,
-    heads: Ints, times: Ints, values: Floats, made: Bools, refs: Ints,
+    heads: Ints, times: Ints, values: Floats, bits: Ints, made: Bools, refs: Ints, tallies: Tallies,
 ) -> int:  # fmt: skip
     """Put a row behind all rows of its time or earlier (room is there); drop what is beyond the horizon. Returns the growth."""
     base, mask = heads[code, BASE], (SMALLEST << heads[code, ORDER]) - 1
@@ -165,6 +140,9 @@ def _insert(
     values[base + (place & mask)] = value
     _changed(base, mask, place, last + 1, made)
     heads[code, NEXT] = last + 1
+    told = heads[code, TALLY]
+    if told >= 0:
+        tally.inserted(told, place, bits[base + (place & mask)], tallies)
     if refs.size:
         refs[int(value)] += 1
     heads[code, NEWEST] = max(heads[code, NEWEST], ts)
@@ -173,12 +151,14 @@ def _insert(
     while times[base + (first & mask)] <= oldest:
         if refs.size:
             refs[int(values[base + (first & mask)])] -= 1
+        if told >= 0:
+            tally.dropped(told, first, bits[base + (first & mask)], tallies)
         first += 1
     heads[code, FIRST] = first
     return int(1 - (first - start))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _new(bits: int, stamp: int, seen: Ints) -> bool:
     """Whether the value has not been met since `stamp` was drawn; remembers it."""
     mask = np.uint64(seen.shape[0] - 1)
@@ -192,7 +172,7 @@ def _new(bits: int, stamp: int, seen: Ints) -> bool:
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _add(sums: Floats, total: float, lost: float, least: float, most: float) -> None:
     """Rows, or runs of them, into (total, lost, least, most): the sum by Neumaier."""
     t = sums[0] + total
@@ -203,14 +183,14 @@ def _add(sums: Floats, total: float, lost: float, least: float, most: float) -> 
     sums[3] = max(sums[3], most)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _clear(sums: Floats) -> None:
     sums[0] = sums[1] = 0.0
     sums[2] = np.inf
     sums[3] = -np.inf
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _run(p: int, values: Floats, runs: Floats, made: Bools) -> int:
     """The aggregate of the run of 64 rows that begins at place `p`; where it is."""
     r = p >> RUN
@@ -222,7 +202,7 @@ def _run(p: int, values: Floats, runs: Floats, made: Bools) -> int:
     return r
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _long_run(p: int, values: Floats, runs: Floats, made: Bools) -> int:
     """The same of 4,096 rows."""
     r = long_run(p, made)
@@ -235,7 +215,7 @@ def _long_run(p: int, values: Floats, runs: Floats, made: Bools) -> int:
     return r
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _sum(base: int, mask: int, first: int, last: int, values: Floats, runs: Floats, made: Bools, sums: Floats) -> None:
     """Add the rows of these ordinals, the newest first; whole aligned runs by their aggregates."""
     o = last
@@ -254,10 +234,29 @@ def _sum(base: int, mask: int, first: int, last: int, values: Floats, runs: Floa
             _add(sums, v, 0.0, v, v)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled
+def _unlike(base: int, mask: int, first: int, last: int, stamp: int, seen: Ints, bits: Ints) -> int:
+    """How many values of these rows have not been met since `stamp` was drawn."""
+    found = 0
+    for o in range(first, last):
+        found += _new(bits[base + (o & mask)], stamp, seen)
+    return found
+
+
+@compiled
+def _told(code: int, heads: Ints, tallies: Tallies) -> int:
+    """The tallies of a key, begun once it has many rows; -1 without."""
+    if code < 0:
+        return -1
+    if heads[code, TALLY] < 0 and heads[code, NEXT] - heads[code, FIRST] >= tally.DENSE:
+        heads[code, TALLY] = tally.begin(tallies)
+    return int(heads[code, TALLY])
+
+
+@numba.njit(inline="always")
 def _answer(
     code: int, at: int, withins: Ints, distinct: bool, steps: int, stamp: int, seen: Ints, heads: Ints,
-    times: Ints, values: Floats, bits: Ints, runs: Floats, made: Bools, sums: Floats, out: Floats,
+    times: Ints, values: Floats, bits: Ints, runs: Floats, made: Bools, sums: Floats, tallies: Tallies, out: Floats,
 ) -> None:  # fmt: skip
     """Statistics of (at - within, at] for each window, shortest first: each row or run added once, nothing subtracted. A code
     below 0 is a key without rows. Of a sequence there is one: whether rows in the window hold it (1 or 0)."""
@@ -273,10 +272,11 @@ def _answer(
             out[w, :] = np.nan
             out[w, COUNT] = out[w, COMPLETED] = since > at - withins[w]
         return
-    o, different = end, 0
+    told = _told(code, heads, tallies) if distinct else -1
+    o, looked, different = end, end, 0
     total, lost, least, most = 0.0, 0.0, np.inf, -np.inf
     for w in range(withins.size):
-        oldest, newer = at - withins[w], o
+        oldest = at - withins[w]
         near = max(first, o - _NEAR)
         while o > near and times[base + ((o - 1) & mask)] > oldest:  # most keys have few rows: no search, no calls
             o -= 1
@@ -292,10 +292,12 @@ def _answer(
             _sum(base, mask, start, o, values, runs, made, sums)
             total, lost, least, most = sums[0], sums[1], sums[2], sums[3]
             o = start
-        if distinct:
-            for i in range(o, newer):
-                if _new(bits[base + (i & mask)], stamp, seen):
-                    different += 1
+        if told >= 0:
+            different = tally.different(told, w, o, end, end < heads[code, NEXT], base, mask, bits, tallies)
+            told = told if different >= 0 else -1
+        if distinct and told < 0:
+            different = max(different, 0) + _unlike(base, mask, o, looked, stamp, seen, bits)
+            looked = o
         out[w, COUNT] = end - o
         out[w, DISTINCT] = different
         out[w, SUM:DISTINCT] = np.nan
@@ -310,7 +312,7 @@ def _answer(
                 out[w, RATE] = (values[q] - values[p]) / ((times[q] - times[p]) / _HOUR)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _began(
     code: int, at: int, within: int, steps: int,
     heads: Ints, times: Ints, values: Floats, runs: Floats, made: Bools,
@@ -321,12 +323,12 @@ def _began(
     return int(began(base, mask, first, end, at - within, steps, values, times, runs, made))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def update(
     first: int, codes: Ints, ts: Ints, clock: Ints, prompt: Bools, value: Floats, insert: Bools, ask: Bools,
     withins: Ints, horizon: int, idle: int, distinct: bool, steps: int,
     heads: Ints, times: Ints, values: Floats, bits: Ints, runs: Floats, made: Bools, refs: Ints, free: Ints,
-    counters: Ints, seen: Ints, own: Floats, again: Floats, again_row: Ints, again_at: Ints, refused: Bools,
+    counters: Ints, seen: Ints, tallies: Tallies, own: Floats, again: Floats, again_row: Ints, again_at: Ints, refused: Bools,
 ) -> int:  # fmt: skip
     """Take rows from `first` on in arrival order; returns n, or the row for which an array must grow first."""
     sums = np.empty(4)
@@ -335,30 +337,49 @@ def update(
         _ahead(i, codes, heads, times, values)
         if code < 0:
             if ask[i]:
-                _answer(-1, ts[i], withins, False, steps, 0, seen, heads, times, values, bits, runs, made, sums, own[i])
+                _answer(
+                    -1,
+                    ts[i],
+                    withins,
+                    False,
+                    steps,
+                    0,
+                    seen,
+                    heads,
+                    times,
+                    values,
+                    bits,
+                    runs,
+                    made,
+                    sums,
+                    tallies,
+                    own[i],
+                )
             continue
         if heads[code, SEEN] < clock[i] - idle:
-            forget(code, heads, times, values, refs, free, counters)
+            forget(code, heads, times, values, refs, free, counters, tallies)
         newest = heads[code, NEWEST]
         late = ts[i] < newest
         if late and (not prompt[i] or ts[i] <= newest - horizon):
             refused[i] = True
             continue
-        if distinct and (heads[code, NEXT] - heads[code, FIRST] + 1) * 2 > seen.shape[0]:
+        narrow = distinct and (heads[code, NEXT] - heads[code, FIRST] + 1) * 2 > seen.shape[0]
+        if narrow or tallies.counters[tally.WANTING]:
             return i
         looks = steps > 0 and late and ask[i]
         before = _began(code, newest, withins[-1], steps, heads, times, values, runs, made) if looks else NEVER
         if insert[i]:
             if not _room(code, heads, times, values, made, free, counters):
                 return i
-            counters[LIVE] += _insert(code, ts[i], value[i], horizon, heads, times, values, made, refs)
+            counters[LIVE] += _insert(code, ts[i], value[i], horizon, heads, times, values, bits, made, refs, tallies)
             heads[code, SEEN] = clock[i]
         if ask[i]:
             counters[STAMP] += 1
             stamp = counters[STAMP]
             _answer(
-                code, ts[i], withins, distinct, steps, stamp, seen, heads, times, values, bits, runs, made, sums, own[i]
-            )
+                code, ts[i], withins, distinct, steps, stamp, seen, heads, times, values, bits, runs, made, sums, tallies,
+                own[i],
+            )  # fmt: skip
             if steps and not (insert[i] and int(value[i]) >> (steps - 1)):
                 own[i, :, COMPLETED] = 0.0
             if late and insert[i]:
@@ -369,7 +390,7 @@ def update(
                 stamp = counters[STAMP]
                 _answer(
                     code, newest, withins, distinct, steps, stamp, seen, heads, times, values, bits, runs, made, sums,
-                    again[k],
+                    tallies, again[k],
                 )  # fmt: skip
                 if steps and _began(code, newest, withins[-1], steps, heads, times, values, runs, made) <= before:
                     again[k, :, COMPLETED] = 0.0  # there was one as late before it came
@@ -377,14 +398,16 @@ def update(
     return codes.size
 
 
-@numba.njit(cache=True, nogil=True)
-def forget_all(codes: Ints, heads: Ints, times: Ints, values: Floats, refs: Ints, free: Ints, counters: Ints) -> None:
+@compiled
+def forget_all(
+    codes: Ints, heads: Ints, times: Ints, values: Floats, refs: Ints, free: Ints, counters: Ints, tallies: Tallies
+) -> None:
     """Empty the keys of these codes."""
     for code in codes:
-        forget(code, heads, times, values, refs, free, counters)
+        forget(code, heads, times, values, refs, free, counters, tallies)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def lay_out(
     done: int, codes: Ints, counts: Ints, firsts: Ints, heads: Ints, times: Ints, free: Ints, counters: Ints
 ) -> int:
@@ -394,7 +417,7 @@ def lay_out(
         code, order = codes[i], 0
         while SMALLEST << order < counts[i]:
             order += 1
-        base = _take(order, times, free, counters)
+        base = take(order, times, free, counters)
         if base < 0:
             return i
         heads[code, BASE] = base
@@ -405,7 +428,7 @@ def lay_out(
     return codes.size
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def copy_rows(
     codes: Ints, heads: Ints, times: Ints, values: Floats, flat_times: Ints, flat_values: Floats, pack: bool
 ) -> None:

@@ -24,6 +24,7 @@ import polars as pl
 
 from rules.arrays import Bools, Bytes, Ints
 from topics.buffers import filled, text_bytes
+from topics.compiled import compiled
 
 EMPTY: Final = -1
 _COUNT, _FREE, _TOP, _LIVE, _DEAD = range(5)  # slots of a table's counters: codes given, free list, bytes used, ...
@@ -86,7 +87,7 @@ def _byte(data: Bytes, p: np.uint64, by: int) -> np.uint64:
     return _U(data[p + _U(by)]) << _U(8 * by)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def siphash(data: Bytes, first: int, last: int, k0: np.uint64, k1: np.uint64) -> int:
     """SipHash-1-3 (Aumasson and Bernstein) of data[first:last], 63 bits of it. Unsigned indices spare numba's wrap-around."""
     v0, v1 = _U(k0 ^ _U(0x736F6D6570736575)), _U(k1 ^ _U(0x646F72616E646F6D))
@@ -114,7 +115,7 @@ def siphash(data: Bytes, first: int, last: int, k0: np.uint64, k1: np.uint64) ->
     return int((v0 ^ v1 ^ v2 ^ v3) & _MASK63)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _find(table: Ints, spans: Ints, arena: Bytes, data: Bytes, first: int, last: int, h: int) -> tuple[int, int]:
     """Slot where the key is or belongs, and its code (-1 when it is not there)."""
     mask = _U(table.shape[0] - 1)
@@ -135,7 +136,7 @@ def _find(table: Ints, spans: Ints, arena: Bytes, data: Bytes, first: int, last:
         slot = (slot + _U(1)) & mask
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _codes(
     first: int, data: Bytes, starts: Ints, ends: Ints, valid: Bools, create: Bools, seed: npt.NDArray[np.uint64],
     table: Ints, hashes: Ints, spans: Ints, arena: Bytes, counters: Ints, out: Ints,
@@ -171,7 +172,7 @@ def _codes(
     return out.size
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _rebuild(table: Ints, hashes: Ints, count: int) -> None:
     table[:, 1] = -1
     mask = table.shape[0] - 1
@@ -184,7 +185,7 @@ def _rebuild(table: Ints, hashes: Ints, count: int) -> None:
             table[slot, 1] = code
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _free(codes: Ints, table: Ints, hashes: Ints, spans: Ints, counters: Ints) -> None:
     """Backward-shift deletion: the runs of the table stay whole without tombstones."""
     mask = table.shape[0] - 1
@@ -207,7 +208,7 @@ def _free(codes: Ints, table: Ints, hashes: Ints, spans: Ints, counters: Ints) -
         counters[_FREE] = code
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _gather(codes: Ints, spans: Ints, arena: Bytes, offsets: Ints, out: Bytes) -> None:
     for i in range(codes.size):
         p, q = spans[codes[i], 0], offsets[i]

@@ -2,16 +2,15 @@
 
 from typing import Final
 
-import numba
-
 from rules.arrays import Bools
+from topics.compiled import compiled
 
 RUN: Final = 6  # binary digits of the ordinals in a run
 LONG_RUN: Final = 12
 NEVER: Final = -(2**62)  # earlier than any time
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def long_run(p: int, made: Bools) -> int:
     """The place, behind those of all runs, of the long run of a row's place."""
     runs = made.size * 64 // 65

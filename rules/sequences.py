@@ -12,15 +12,14 @@ the union of their sets, made when first asked for (`rules.kernel` says when it 
 
 from typing import Final
 
-import numba
-
 from rules.arrays import Bools, Floats, Ints
 from rules.runs import LONG_RUN, NEVER, RUN, long_run
+from topics.compiled import compiled
 
 MOST_STEPS: Final = 8
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def began(
     base: int, mask: int, first: int, last: int, oldest: int, steps: int,
     values: Floats, times: Ints, runs: Floats, made: Bools,
@@ -49,7 +48,7 @@ def began(
     return NEVER
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _in_run(p: int, values: Floats, runs: Floats, made: Bools) -> int:
     """The union of the 64 sets that begin at place `p`."""
     r = p >> RUN
@@ -62,7 +61,7 @@ def _in_run(p: int, values: Floats, runs: Floats, made: Bools) -> int:
     return int(runs[r, 0])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _in_long_run(p: int, values: Floats, runs: Floats, made: Bools) -> int:
     """The same of 4,096 sets."""
     r = long_run(p, made)

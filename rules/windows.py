@@ -7,7 +7,7 @@ key's newest. Too late is a late row that was observed later than its kind allow
 arrival, is forgotten. All of this depends on the order of rows only, so batches may be split anywhere.
 
 Cost: about 0.3 us an answer for a few rows in the window, 0.5 for a hundred, 3 for ten thousand and little more for a million
-(aggregates of runs, see `rules.kernel`); `distinct` looks at each row, 6 ns. An insertion moves the rows that are newer.
+(aggregates of runs, see `rules.kernel`; for `distinct`, `rules.tallies`). An insertion moves the rows that are newer.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from typing import Final, Self
 import numpy as np
 import polars as pl
 
-from rules import kernel
+from rules import arena, kernel, tallies
 from rules.arrays import Arrays, Bools, Floats, Ints
 from rules.keytable import KeyTable, TextColumn
 from rules.runs import LONG_RUN, NEVER, RUN
@@ -89,9 +89,9 @@ class WindowStore:
         self, withins: Iterable[int], lateness: int, *, distinct: bool = False, text: bool = False, steps: int = 0
     ) -> None:
         self._steps = steps
+        self._heads = self._fresh_heads(0)
         self._text = KeyTable() if text else None
         self._texts_kept = 0
-        self._distinct = distinct
         self.configure(withins, lateness, distinct=distinct)
         self._clear()
 
@@ -102,6 +102,12 @@ class WindowStore:
         self._horizon = self.withins[-1] + lateness
         self._idle = self._horizon + DAY
         self._distinct = distinct
+        self._forget_tallies()
+
+    def _forget_tallies(self) -> None:
+        """They are made again when asked for."""
+        self._tallies = tallies.fresh(len(self.withins))
+        self._heads[:, kernel.TALLY] = -1
 
     def _clear(self, keys: int = 0, rows: int = 0) -> None:
         self._keys = KeyTable()
@@ -109,8 +115,9 @@ class WindowStore:
         self._times = np.empty(max(1, -(-rows // ARENA)) * ARENA, np.int64)
         self._values = np.empty(self._times.size, np.float64)
         self._forget_runs()
+        self._forget_tallies()
         self._refs = np.zeros(32 if self._text else 0, np.int64)
-        self._free = np.full(kernel.ORDERS, -1, np.int64)
+        self._free = np.full(arena.ORDERS, -1, np.int64)
         self._counters = np.zeros(4, np.int64)
         self._seen = np.zeros((64, 2), np.int64)
         self._hand = 0
@@ -122,8 +129,9 @@ class WindowStore:
 
     @staticmethod
     def _fresh_heads(count: int) -> Ints:
-        heads = np.zeros((count, 6), np.int64)
+        heads = np.zeros((count, 7), np.int64)
         heads[:, kernel.ORDER], heads[:, kernel.NEWEST], heads[:, kernel.SEEN] = -1, NEVER, kernel.ALWAYS
+        heads[:, kernel.TALLY] = -1
         return heads
 
     @property
@@ -162,7 +170,7 @@ class WindowStore:
                 done, codes, batch.ts, batch.clock, batch.prompt, numbers.values, insert, batch.ask & keys.valid,
                 self._withins, self._horizon, self._idle, self._distinct, self._steps,
                 self._heads, self._times, self._values, self._values.view(np.int64), self._runs, self._made,
-                self._refs, self._free, self._counters, self._seen, own, again, again_row, again_at, refused,
+                self._refs, self._free, self._counters, self._seen, self._tallies, own, again, again_row, again_at, refused,
             )  # fmt: skip
             if done == n:
                 break
@@ -197,6 +205,9 @@ class WindowStore:
 
     def _grow(self, code: int) -> None:
         """Twice the room of whatever stopped the kernel."""
+        if self._tallies.counters[tallies.WANTING]:
+            self._tallies = tallies.grown(self._tallies)
+            return
         if self._distinct and code >= 0:
             rows = self._heads[code, kernel.NEXT] - self._heads[code, kernel.FIRST] + 1
             if rows * 2 > self._seen.shape[0]:
@@ -213,7 +224,9 @@ class WindowStore:
         if self._hand >= self._heads.shape[0]:
             self._hand = 0
         if idle.size:
-            kernel.forget_all(idle, self._heads, self._times, self._values, self._refs, self._free, self._counters)
+            kernel.forget_all(
+                idle, self._heads, self._times, self._values, self._refs, self._free, self._counters, self._tallies
+            )
             self._heads[idle, kernel.SEEN] = kernel.ALWAYS
             self._keys.free(idle)
         if self._text is not None and self._text.live > 2 * self._texts_kept + SWEEP:

@@ -10,7 +10,6 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from aiokafka import codec
@@ -19,6 +18,7 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.util import calc_crc32c
 
+from topics.compiled import compiled
 from topics.spans import NULL, PAD, Spans
 
 Bytes = npt.NDArray[np.uint8]
@@ -56,7 +56,7 @@ class Fetched:
         )
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _varint(data: Bytes, p: int, end: int) -> tuple[Any, Any]:
     """A zigzag varint and where it ends (-1: beyond `end`)."""
     value, shift = np.uint64(0), np.uint64(0)
@@ -71,7 +71,7 @@ def _varint(data: Bytes, p: int, end: int) -> tuple[Any, Any]:
     return np.int64(0), np.int64(-1)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _field(data: Bytes, p: int, end: int) -> tuple[Any, Any]:
     """A key or value: where it begins (-1: null) and ends; an end of -1 is a broken one."""
     size, p = _varint(data, p, end)
@@ -82,7 +82,7 @@ def _field(data: Bytes, p: int, end: int) -> tuple[Any, Any]:
     return p, p + size
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _records(data: Bytes, batches: Ints, position: int, out: Ints) -> int:
     """Records of n batches (rows: from, to, count, base offset, base time, append time or -1) into rows of `out`: offset, time,
     key start and end, value start and end. Those before `position` are left out. Returns how many, or -1 - the broken batch."""

@@ -6,7 +6,6 @@ Cost: about 0.1 us an event; 24 bytes an id at a load of at most a half, so abou
 import secrets
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -14,6 +13,7 @@ import polars as pl
 from streams.siphash import hash_texts
 from streams.stage import Arrays
 from topics.buffers import text_bytes
+from topics.compiled import compiled
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -21,7 +21,7 @@ DAY_MS: Final = 86_400_000
 _SMALLEST: Final = 1 << 12
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _add(hashes: U64, times: I64, table: U64, stamps: I64, oldest: int, repeated: npt.NDArray[np.bool_]) -> int:
     """Mark repeats and remember the rest; returns how many slots were taken. stamps 0: free slot."""
     mask = np.uint64(table.shape[0] - 1)

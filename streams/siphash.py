@@ -5,17 +5,19 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from topics.compiled import compiled
+
 U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(inline="always")
 def _rotl(x: np.uint64, b: int) -> np.uint64:
     return (x << np.uint64(b)) | (x >> np.uint64(64 - b))
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(inline="always")
 def _round(a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
     a = a + b
     b = _rotl(b, 13) ^ a
@@ -29,7 +31,7 @@ def _round(a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64) -> tuple[np.u
     return a, b, _rotl(c, 32), d
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def hash_texts(data: U8, offsets: I64, key: U64, out: U64) -> None:
     """out[i] = 128-bit hash of bytes offsets[i]..offsets[i+1]; key uint64[2], out uint64[n, 2]."""
     for i in range(offsets.size - 1):

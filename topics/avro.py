@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -19,6 +18,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from topics.buffers import Bools, Bytes, Ints, constant, missing
+from topics.compiled import compiled
 from topics.fields import Field
 from topics.spans import Spans
 
@@ -55,7 +55,7 @@ def _plan(fields: tuple[Field, ...]) -> _Plan:
     return _Plan(codes, np.array([not f.required for f in fields]), slots, int(text.sum()), int((~text).sum()))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _utf8(data: Bytes, p: int, end: int) -> bool:
     """Whether data[p:end] is UTF-8 as Python's strict decoder takes it."""
     while p < end:
@@ -82,7 +82,7 @@ def _utf8(data: Bytes, p: int, end: int) -> bool:
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _long(data: Bytes, p: int, end: int) -> tuple[Any, Any]:
     """A zigzag varint and where it ends; -1 for what had better be looked at by the reference codec."""
     value, shift, at, stop = np.uint64(0), np.uint64(0), np.uint64(p), np.uint64(end)
@@ -111,7 +111,7 @@ def _load(_: Any, data: Any, at: Any) -> Any:
 _eight: Any = _load
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _text(data: Bytes, p: int, end: int, view: int, views: Ints) -> int:
     """A text into its view (the number of it); where it ends, or -1. Reads up to 16 bytes beyond the text: `data` has them."""
     size, p = _long(data, p, end)
@@ -137,7 +137,7 @@ def _text(data: Bytes, p: int, end: int, view: int, views: Ints) -> int:
     return int(p + size)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _decode(
     data: Bytes, starts: Ints, ends: Ints, codes: npt.NDArray[np.int8], nullable: Bools, slots: Ints,
     views: Ints, numbers: Ints, valid: Bools, rows: Ints,

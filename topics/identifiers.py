@@ -11,12 +11,12 @@ import datetime as dt
 import re
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from topics.buffers import text_bytes
+from topics.compiled import compiled
 
 USCC_ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 USCC_WEIGHTS: Final = tuple(pow(3, i, 31) for i in range(17))
@@ -71,13 +71,13 @@ def uscc_bytes_ok(data: npt.NDArray[np.uint8], first: Ints, last: Ints) -> Bools
     return ok
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _each_uscc(data: npt.NDArray[np.uint8], first: Ints, last: Ints, ok: Bools) -> None:
     for i in range(ok.size):
         ok[i] = uscc_at(data, first[i], last[i])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def uscc_at(data: npt.NDArray[np.uint8], first: int, last: int) -> bool:
     """The same for one code, for kernels."""
     if last - first != USCC_LENGTH:

@@ -6,18 +6,18 @@ True
 
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from topics.buffers import text_bytes
+from topics.compiled import compiled
 
 _M = np.uint32(0x5BD1E995)
 _SEED = np.uint32(0x9747B28C)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _murmur2(data: npt.NDArray[np.uint8], start: int, end: int) -> np.uint32:
     length = end - start
     h = np.uint32(_SEED ^ np.uint32(length))
@@ -46,7 +46,7 @@ def _murmur2(data: npt.NDArray[np.uint8], start: int, end: int) -> np.uint32:
     return np.uint32(h ^ (h >> np.uint32(15)))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _all(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], count: int, out: npt.NDArray[np.int64]) -> None:
     for i in range(out.size):
         out[i] = np.int64(_murmur2(data, offsets[i], offsets[i + 1]) & np.uint32(0x7FFFFFFF)) % count

@@ -7,12 +7,12 @@ is to know. No says that somebody must look closer (`topics.checks`).
 
 from typing import Final
 
-import numba
 import numpy as np
 import polars as pl
 
 from topics.buffers import Bools, Bytes, Ints, text_bytes
 from topics.codes import SUBJECT_SCHEMES
+from topics.compiled import compiled
 from topics.identifiers import uscc_at
 
 _LONGEST: Final = 128  # characters of what follows the scheme
@@ -29,7 +29,7 @@ def all_plain(subjects: pl.Series) -> bool:
     return bool(_all_plain(data, offsets, _HEADS, _HEADS_AT, _IS_CODE))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _all_plain(data: Bytes, offsets: Ints, heads: Bytes, heads_at: Ints, is_code: Bools) -> bool:
     scheme = 0  # neighbours mostly have the same
     for i in range(offsets.size - 1):
@@ -46,7 +46,7 @@ def _all_plain(data: Bytes, offsets: Ints, heads: Bytes, heads_at: Ints, is_code
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _begins(data: Bytes, first: int, end: int, heads: Bytes, at: int, to: int) -> bool:
     if end - first < to - at:
         return False
@@ -56,7 +56,7 @@ def _begins(data: Bytes, first: int, end: int, heads: Bytes, at: int, to: int) -
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _visible(data: Bytes, first: int, end: int) -> bool:
     if end <= first or end - first > _LONGEST or data[first] == ord(":"):
         return False

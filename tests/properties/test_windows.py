@@ -355,6 +355,79 @@ def test_a_dense_key_costs_little_more_than_a_sparse_one() -> None:
     assert seconds(200_000) < 8 * seconds(2_000)
 
 
+def _unlike(store: WindowStore, ts: Any, values: Any, ask: Any) -> Any:
+    """How many different values each window holds as of each row of one key."""
+    yes, clock = np.ones(ts.size, np.bool_), np.full(ts.size, int(ts.max()))
+    keys = pl.Series(["dense"] * ts.size)
+    return store.update(Batch(keys, ts, clock, yes, pl.Series(values), yes, ask)).own[:, :, kernel.DISTINCT]
+
+
+@given(data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_different_values_of_a_dense_key_are_counted(data: st.DataObject) -> None:
+    """Thousands of rows, late ones, gaps that empty a window, long stretches nobody asks about, restarts, windows changed: the
+    count is that of the rows in the window."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    few, many = sorted(data.draw(st.lists(st.sampled_from([3, 200, 10_000]), min_size=2, max_size=2)))
+    asked = data.draw(st.sampled_from([0.02, 0.5, 1.0]))
+    n = 6_000
+    step = np.where(rng.random(n) < 0.0005, 50 * MINUTE, rng.integers(0, 2_000, n))
+    late = np.where(rng.random(n) < 0.05, rng.integers(0, LATENESS, n), 0)
+    ts = 1_700_000_000_000 + np.cumsum(step) - late
+    values = rng.integers(0, np.where(np.arange(n) % 2_000 < 1_000, few, many)).astype(float)
+    store, wide = new_store(), data.draw(st.booleans())
+    ask = rng.random(n) < asked
+    for first in range(0, n, 500):
+        rows = slice(first, first + 500)
+        told = _unlike(store, ts[rows], values[rows], ask[rows])
+        newest = int(ts[: first + 500].max())
+        for i in np.flatnonzero(ask[rows])[::17]:
+            known = slice(0, first + i + 1)
+            at, before = ts[first + i], ts[known].max()
+            for w, within in enumerate(store.withins):
+                held = (ts[known] > max(at - within, before - WITHINS[-1] - LATENESS)) & (ts[known] <= at)
+                assert told[i, w] == np.unique(values[known][held]).size, (first, i, w)
+        assert store.rows <= (ts[: first + 500] > newest - WITHINS[-1] - LATENESS).sum()
+        if rng.random() < 0.2:
+            state, store = store.snapshot(), new_store()
+            store.restore(state)
+        if wide and first == 3_000:
+            store.configure([MINUTE, *WITHINS], LATENESS, distinct=True)
+
+
+def test_different_values_of_a_dense_key_cost_little_more_than_of_a_sparse_one() -> None:
+    """A hundred times the rows in the window: not a hundred times the time. Both in one run, the best of three."""
+
+    def seconds(rows: int) -> float:
+        rng = np.random.default_rng(6)
+        ts = 1_700_000_000_000 + np.arange(rows + 6_000) * (60 * MINUTE // rows)
+        values = rng.integers(0, rows, ts.size).astype(float)
+        store, yes = new_store(), np.ones(ts.size, np.bool_)
+        _unlike(store, ts[:rows], values[:rows], yes[:rows])
+        best = math.inf
+        for first in range(rows, rows + 6_000, 2_000):
+            began = time.perf_counter()
+            _unlike(store, ts[first : first + 2_000], values[first : first + 2_000], yes[:2_000])
+            best = min(best, time.perf_counter() - began)
+        return best
+
+    seconds(100)
+    assert seconds(200_000) < 8 * seconds(2_000)
+
+
+def test_tallies_of_keys_that_are_gone_are_used_again() -> None:
+    """Keys that were dense and fell idle leave their tables to others."""
+    store, sizes = new_store(), []
+    for day in range(0, 12, 2):
+        ts = 1_700_000_000_000 + day * DAY + np.arange(3_000)
+        keys = pl.Series([f"{day}-{i % 5}" for i in range(ts.size)])
+        yes = np.ones(ts.size, np.bool_)
+        for _ in range(3):  # sweeps
+            store.update(Batch(keys, ts, ts, yes, pl.Series(np.arange(3_000.0)), yes, yes))
+        sizes.append(store._tallies.marks.size)
+    assert sizes[-1] == sizes[2]
+
+
 def test_memory_is_bounded_by_what_windows_hold() -> None:
     """Ten times the readings through the same windows: the arena does not grow any more once windows are full."""
     store = WindowStore([MINUTE], 0)
