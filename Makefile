@@ -33,7 +33,8 @@ check: setup ## format, lint, types, import rules, fast tests
 test: setup ## everything CI runs: check, then acceptance on real services
 	@$(MAKE) --no-print-directory check
 	@scripts/debian_packages.sh libfaketime || true
-	@$(BIN)/pytest -m "broker or faults" tests
+	@$(BIN)/pytest -n 2 --dist loadscope -m "(broker or faults) and not alone" tests
+	@$(BIN)/pytest -m alone tests
 
 bench: setup ## throughput and latency beside the peers; writes docs/benchmarks.md
 	@$(BIN)/python -m bench

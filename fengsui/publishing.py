@@ -1,37 +1,71 @@
 """The starter packs onto the rules topic: a new deployment begins with them; one that has rules keeps its own."""
 
+import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from fengsui.settings import Settings
-from rules import Rule, load_packs
-from topics.records import RULE
+from rules import FILTER_KEY, Filter, Rule, load_packs, scan_filters
+from topics.records import ENTRY, RULE
 from topics.wire import encode
 
 PACKS = Path(__file__).parents[1] / "rules" / "packs"
 
 
-def publish(settings: Settings, rules: list[tuple[Rule, str]], actor: str) -> int:
-    """Write rules (with the text of their files) to the rules topic; returns how many. Raises RuntimeError on a lost one."""
-    producer = Producer(settings.kafka_client() | {"acks": "all", "enable.idempotence": True})
+def publish(settings: Settings, rules: list[tuple[Rule, str]], actor: str, filters: Sequence[Filter] = ()) -> int:
+    """Write rules (with the text of their files) and filters to the rules topic; returns how many. Raises RuntimeError on a lost
+    one."""
     at = int(time.time() * 1000)
-    for rule, text in rules:
-        record = {"rule_id": rule.id, "version": rule.version, "text": text, "actor": actor, "published_at": at}
-        producer.produce(settings.topic_prefix + "rules", encode(RULE, record), rule.id.encode())
+    said = [(rule.id, rule.version, text) for rule, text in rules]
+    said += [(FILTER_KEY + one.id, one.version, one.text) for one in filters]
+    names = ("rule_id", "version", "text", "actor", "published_at")
+    records = [dict(zip(names, (*one, actor, at), strict=True)) for one in said]
+    _put(settings, "rules", [(str(record["rule_id"]), encode(RULE, record)) for record in records])
+    return len(records)
+
+
+def withdraw(settings: Settings, ids: Sequence[str]) -> None:
+    """Take rules (by id) or filters (`filter:` and id) off the rules topic. Raises RuntimeError on a lost record."""
+    _put(settings, "rules", [(one, None) for one in ids])
+
+
+def put_entries(
+    settings: Settings, name: str, entries: Mapping[str, tuple[Mapping[str, Any], int | None] | None]
+) -> None:
+    """Put entries on a list: what is said of each, and when it expires (ms UTC); None takes it off. Raises RuntimeError on a lost
+    record."""
+    records: list[tuple[str, bytes | None]] = []
+    for entry, given in entries.items():
+        value = None
+        if given is not None:
+            body = json.dumps(given[0], ensure_ascii=False)
+            value = encode(ENTRY, {"name": name, "entry": entry, "body": body, "expires_at": given[1]})
+        records.append((f"{name}/{entry}", value))
+    _put(settings, "lists", records)
+
+
+def _put(settings: Settings, topic: str, records: Sequence[tuple[str, bytes | None]]) -> None:
+    producer = Producer(settings.kafka_client() | {"acks": "all", "enable.idempotence": True})
+    for key, value in records:
+        producer.produce(settings.topic_prefix + topic, value, key.encode())
     if producer.flush(30):
-        raise RuntimeError("the rules topic did not acknowledge in 30 s")
-    return len(rules)
+        raise RuntimeError(f"the topic of {topic} did not acknowledge in 30 s")
 
 
 def publish_packs(settings: Settings, root: Path = PACKS) -> int:
     """Publish the starter packs where the rules topic is empty; returns how many were published."""
     if _has_records(settings):
         return 0
-    rules = [(rule, Path(rule.path).read_text("utf-8")) for rule in load_packs(root)]
-    return publish(settings, rules, "fengsui")
+    rules = load_packs(root)
+    filters, errors = scan_filters(root, rules)
+    if errors:
+        raise errors[0]
+    return publish(settings, [(rule, rule.text) for rule in rules], "fengsui", filters)
 
 
 @retry(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from rules.derived import moment
 from rules.durations import milliseconds
 from rules.errors import meant
 from rules.explain import BEIJING
@@ -46,7 +47,7 @@ def read_case(value: Value, sector: str, on: tuple[str, ...]) -> Case:
         start,
         tuple(events),
         tuple(sorted((_expected(item) for item in keys["expect"].many()), key=lambda e: (e.at, e.severity))),
-        tuple((name, frozenset(entries.strings())) for name, entries in lists.items()),
+        tuple((name, _entries(entries)) for name, entries in lists.items()),
         value.line,
         start + duration(keys["until"]) if "until" in keys else events[-1]["observed_at"],
     )
@@ -58,6 +59,13 @@ def duration(value: Value) -> int:
         return milliseconds(value.string())
     except ValueError as error:
         value.fail(str(error))
+
+
+def _entries(value: Value) -> tuple[tuple[str, int | None], ...]:
+    """Entries of a list, or of a mapping from entry to the day on which it expires."""
+    if value.shape == "mapping":
+        return tuple((entry, moment(until)) for entry, until in value.keys.items())
+    return tuple((entry, None) for entry in value.strings())
 
 
 def _start(value: Value | None) -> int:

@@ -9,7 +9,7 @@ the sign of its divisor.
 [True, None, None]
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from functools import reduce
 from operator import add, mod, mul, sub, truediv
 from typing import Any, Final
@@ -19,8 +19,9 @@ import polars as pl
 from rules.tree import Node
 
 HOUR: Final = 3_600_000
+ALWAYS: Final = 2**62  # later than any time
 BEIJING_MS: Final = 8 * HOUR  # Beijing has had no summer time since 1991; no event is older than 2000
-Lists = Mapping[str, Set[str]]
+Lists = Mapping[str, Mapping[str, int | None]]  # name -> entry -> when it expires, ms UTC (None: never)
 _NOT_FINITE: Final = [float("inf"), float("-inf"), float("nan")]
 _REGEX_WORDS: Final = frozenset("\\.+*?()|[]{}^$#&-~")
 
@@ -32,7 +33,7 @@ def expression(node: Node, names: Mapping[str, pl.Expr], lists: Lists) -> pl.Exp
     if node.op == "literal":
         return pl.lit(node.args[0])
     if node.op == "in-list":
-        return _in(expression(node.args[0], names, lists), sorted(lists.get(node.args[1], frozenset())), pl.String)
+        return _in_list(expression(node.args[0], names, lists), lists.get(node.args[1], {}), names)
     parts = [expression(child, names, lists) for child in node.children()]
     return _OPERATIONS[node.op](node, parts)
 
@@ -66,6 +67,16 @@ def _arithmetic(apply: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[Node,
 
 def _in(value: pl.Expr, items: list[Any], dtype: type[pl.DataType]) -> pl.Expr:
     return value.cast(dtype).is_in(pl.Series(items, dtype=dtype).implode())
+
+
+def _in_list(value: pl.Expr, entries: Mapping[str, int | None], names: Mapping[str, pl.Expr]) -> pl.Expr:
+    """Whether an entry was in force when the event occurred."""
+    known = sorted(entries)
+    if all(entries[entry] is None for entry in known):
+        return _in(value, known, pl.String)
+    until = [ALWAYS if entries[entry] is None else entries[entry] for entry in known]
+    ends = value.replace_strict([*known, None], [*until, None], default=-ALWAYS, return_dtype=pl.Int64)
+    return ends > names["occurred_at"]
 
 
 def _literal_in(node: Node, parts: list[pl.Expr]) -> pl.Expr:

@@ -4,7 +4,7 @@ Events come in batches of one kind, rows in arrival order; clues come out in the
 order of events: batches may be split anywhere, and a snapshot restored anywhere, without changing a clue.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -16,13 +16,14 @@ from rules.arrays import Arrays, Bools, Ints
 from rules.compile import Lists
 from rules.episodes import Episodes, StormCap
 from rules.features import Columns, Events, Part, View
+from rules.filters import Filter
 from rules.keytable import TextColumn
 from rules.model import Rule
 from rules.plan import Judged, Spec
 from rules.raising import Hit, Raiser, Source, hits_of, shown_by, with_key
 from rules.steps import First, Steps, copied, present, steps
 from rules.windows import DAY, WindowStore
-from topics.buffers import filled
+from topics.buffers import filled, select, truths
 from topics.events import KINDS
 
 CAP_PER_HOUR: Final = 500
@@ -49,6 +50,7 @@ class Judge:
         cap_per_hour: int = CAP_PER_HOUR,
         lists: Lists | None = None,
         by_ticks: bool = False,
+        filters: Sequence[Filter] = (),
     ) -> None:
         self._foreign = scope == "foreign"
         self._lateness = dict(lateness)
@@ -60,10 +62,11 @@ class Judge:
         self.others_wait = False  # whether rules of other keys wait for something: they must be told the time
         self._judged = 0
         self._late: dict[str, int] = {}
-        self.replace(rules, lists or {})
+        self._hidden: dict[tuple[str, str], int] = {}
+        self.replace(rules, lists or {}, filters)
 
-    def replace(self, rules: Sequence[Rule], lists: Lists) -> None:
-        """Judge by these rules and lists from now on. Features that stay keep their state; new ones start empty."""
+    def replace(self, rules: Sequence[Rule], lists: Lists, filters: Sequence[Filter] = ()) -> None:
+        """Judge by these from now on. Features that stay keep their state; new ones start empty."""
         own = plan.scoped(rules, self._foreign)
         specs = plan.specs(own, self._lateness)
         for name, spec in specs.items():
@@ -73,7 +76,7 @@ class Judge:
                 self._stores[name] = _new_store(spec)
         self._stores = {name: self._stores[name] for name in specs}
         self._specs = specs
-        self._rules = [plan.judged(rule, order, lists) for order, rule in enumerate(own)]
+        self._rules = [plan.judged(rule, order, lists, filters) for order, rule in enumerate(own)]
         self._absences = {j.wait: self._absence(j) for j in self._rules if j.rule.absence}
         foreign = [] if self._foreign else plan.scoped(rules, True)
         self.others_wait = any(rule.absence for rule in foreign)
@@ -103,13 +106,14 @@ class Judge:
         hits += self._featured(kind, events, first)
         source = Source(clock, topic, partition)
         silences = self._silences(todo, events, first, hits, source) if todo.absent else []
-        hits = [hit for hit in hits if not hit.judged.rule.absence]
+        hits = self._seen(hit for hit in hits if not hit.judged.rule.absence)
         return clues.frame(self._raiser.clues(hits, source, silences) if hits or silences else [])
 
     def tick(self, at: int) -> pl.DataFrame:
         """Clues of what has not come by the log's time `at`; columns as those of `judge`."""
         self._told = max(self._told, at)
-        silences = [(j, one) for j in self._rules if j.rule.absence for one in self._absences[j.wait].tick(at)]
+        over = [(j, one) for j in self._rules if j.rule.absence for one in self._absences[j.wait].tick(at)]
+        silences = self._heard(over)
         nowhere = Source(np.zeros(0, np.int64), "", 0)
         return clues.frame(self._raiser.clues([], nowhere, silences) if silences else [])
 
@@ -157,10 +161,12 @@ class Judge:
                 absence.restore(state)
 
     def take_stats(self) -> dict[str, Any]:
-        """Counts since the last call: `judged` rows, rows too `late` by kind, firings `suppressed` and clues `capped` by rule."""
+        """Counts since the last call: `judged` rows, rows too `late` by kind, firings `suppressed` and clues `capped` by rule,
+        and firings `hidden`, by rule and what hid them (a filter's id, or "rule")."""
         raiser = self._raiser
         stats = {"judged": self._judged, "late": self._late, "suppressed": raiser.suppressed, "capped": raiser.capped}
-        self._judged, self._late, raiser.suppressed, raiser.capped = 0, {}, {}, {}
+        stats["hidden"] = self._hidden
+        self._judged, self._late, self._hidden, raiser.suppressed, raiser.capped = 0, {}, {}, {}, {}
         return stats
 
     def sizes(self) -> dict[str, int]:
@@ -228,7 +234,35 @@ class Judge:
                     rows, keys, events.ts[rows], events.clock[rows], now[rows], starts[rows], stops[rows], fresh
                 )
                 found += [(judged, one) for one in self._absences[judged.wait].take(moves)]
+        return self._heard(found)
+
+    def _seen(self, hits: Iterable[Hit]) -> list[Hit]:
+        """Firings that nothing holds back; the others are counted."""
+        found = []
+        for hit in hits:
+            for name, hides in hit.judged.hides:
+                hidden = truths(select(hit.view.frame[hit.places], [pl.col("_ts"), hides.alias("hidden")])["hidden"])
+                self._count(hit.judged, name, int(hidden.sum()))
+                hit = hit._replace(places=hit.places[~hidden], at=hit.at[~hidden])  # noqa: PLW2901 - narrowed by each
+            if hit.places.size:
+                found.append(hit)
         return found
+
+    def _heard(self, silences: Sequence[tuple[Judged, Silence]]) -> list[tuple[Judged, Silence]]:
+        """Silences that no filter hides, by the event that began to wait and the time when the wait was over."""
+        found = []
+        for judged, one in silences:
+            row = pl.DataFrame([{**one.shown, "occurred_at": one.at}], schema=judged.schema, strict=False)
+            by = next((name for name, hides in judged.hides if row.select(hides.alias("h"))["h"][0] is True), None)
+            if by is None:
+                found.append((judged, one))
+            else:
+                self._count(judged, by, 1)
+        return found
+
+    def _count(self, judged: Judged, by: str, n: int) -> None:
+        if n:
+            self._hidden[judged.rule.id, by] = self._hidden.get((judged.rule.id, by), 0) + n
 
     def _answers(self, kind: str, events: Events, first: First, asked: Mapping[str, Bools]) -> dict[str, Part]:
         """What each store that takes or must answer some row says."""

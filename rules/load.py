@@ -12,21 +12,36 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from rules import explain, reach
+from rules import derived, explain, reach
 from rules.cases import duration, read_case
 from rules.durations import spoken
 from rules.errors import RuleError, SqlError, meant
-from rules.model import AGGS, FOREIGN, RANKS, STATUSES, Absence, Agg, Condition, Episode, Feature, Rule
+from rules.model import (
+    AGGS,
+    FOREIGN,
+    RANKS,
+    STATUSES,
+    Absence,
+    Agg,
+    Condition,
+    Derived,
+    Episode,
+    Feature,
+    Rule,
+    Suppression,
+)
 from rules.nodes import Value, compose
 from rules.sequences import MOST_STEPS
 from rules.sql import parse
-from rules.tree import TRUE, TYPES, Node, Type
+from rules.tree import TRUE, TYPES, Node, Type, columns
 from topics.codes import DEPARTMENTS, SECTORS
 from topics.events import KINDS, all_columns
 
 LONGEST_WINDOW: Final = 32 * 86_400_000
 LONGEST_QUIET: Final = 366 * 86_400_000
 MAX_FEATURES: Final = 40
+FILTERS: Final = "filters"  # the folder that filters lie in
+NUMBER: Final[Type] = "number"
 SEQUENCE: Final = "sequence"  # the feature that a rule's own sequence is
 COLUMNS: Final[Mapping[str, Type]] = {name: TYPES[dtype] for name, dtype in all_columns().items()}
 _ID: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -38,6 +53,9 @@ KEYS: Final = (
     "features",
     "sequence",
     "absence",
+    "tables",
+    "score",
+    "suppress",
     "basis",
     "source",
     "false_positives",
@@ -67,8 +85,7 @@ def scan(root: Path) -> tuple[list[Rule], list[RuleError]]:
     """All rules of a file or folder, by id, and what is wrong with the others."""
     rules: dict[str, Rule] = {}
     errors = []
-    files = sorted(root.rglob("*.yaml")) if root.is_dir() else [root]
-    for path in files:
+    for path in files(root, of_filters=False):
         try:
             rule = load_rule(path)
             if rule.id in rules:
@@ -81,6 +98,12 @@ def scan(root: Path) -> tuple[list[Rule], list[RuleError]]:
     return [rules[key] for key in sorted(rules)], errors
 
 
+def files(root: Path, *, of_filters: bool) -> list[Path]:
+    """The files of rules below a folder, or those of filters (they lie in folders named `filters`); or the one file given."""
+    found = sorted(root.rglob("*.yaml")) if root.is_dir() else [root]
+    return [path for path in found if (path.parent.name == FILTERS) == of_filters]
+
+
 def parse_rule(text: str, path: str) -> Rule:
     """The rule of a text; `path` is what errors call it. Raises RuleError."""
     top = compose(text, path)
@@ -88,25 +111,31 @@ def parse_rule(text: str, path: str) -> Rule:
     on = _kinds(keys["on"])
     sector = _code(keys["sector"], SECTORS, "sector")
     features = _features(keys)
-    types = {**COLUMNS, **{f.name: f.type for f in features}}
+    numbers, by_score = _derived(keys, features)
+    types = {**COLUMNS, **{f.name: f.type for f in features}, **{one.name: NUMBER for one in numbers}}
     foreign = _one_foreign(keys.get("features", keys.get("sequence")), features)
-    when = _when(top, types, features, on)
-    _reachable(keys.get("when", top), when, on, {f.name for f in features})
+    when, severity = _when(top, types, features, on), _severity(keys["severity"], types)
     episode = _episode(keys["episode"], foreign, "absence" in keys)
     explain_ = keys["explain"].string()
     try:
         explain.check(explain_, types)
     except ValueError as error:
         keys["explain"].fail(str(error))
+    suppress = _suppress(keys, types)
+    asked = when.columns.union(*(c.columns for _, c in severity), *(one.when.columns for one in suppress))
+    asked |= explain.check(explain_, types)
+    _used(keys, numbers, asked | by_score)
+    when = _expanded(when, numbers)
+    _reachable(keys.get("when", top), when, on, {f.name for f in features})
     return Rule(
-        id=_id(keys["id"]),
+        id=identifier(keys["id"]),
         title=keys["title"].string(),
         sector=sector,
         status=_code(keys["status"], STATUSES, "status"),
         on=on,
         features=features,
         when=when,
-        severity=_severity(keys["severity"], types),
+        severity=tuple((colour, _expanded(one, numbers)) for colour, one in severity),
         episode=episode,
         department=_code(keys["department"], DEPARTMENTS, "department"),
         explain=explain_,
@@ -115,10 +144,53 @@ def parse_rule(text: str, path: str) -> Rule:
         false_positives=keys["false_positives"].strings() if "false_positives" in keys else (),
         runbook=_optional(keys, "runbook"),
         absence=_absence(keys["absence"], episode, on) if "absence" in keys else None,
+        derived=numbers,
+        suppress=tuple(replace(one, when=_expanded(one.when, numbers)) for one in suppress),
         tests=tuple(read_case(item, sector, on) for item in keys["tests"].many()) if "tests" in keys else (),
         path=path,
         text=text,
     )
+
+
+def _derived(keys: Mapping[str, Value], features: tuple[Feature, ...]) -> tuple[tuple[Derived, ...], frozenset[str]]:
+    """The tables of a rule, then its score, which may ask them; and what that asks for."""
+    asked = frozenset[str]()
+    types = {f.name: f.type for f in features}
+    for name in (derived.SCORE, *(keys["tables"].keys if "tables" in keys else ())):
+        if name in types:
+            keys["features"].fail(
+                f"'{name}' is the name of a feature and of a {'score' if name == derived.SCORE else 'table'}"
+            )
+    found = derived.tables(keys["tables"], COLUMNS, types) if "tables" in keys else ()
+    if "score" in keys:
+        given = derived.score(keys["score"], {**COLUMNS, **types, **{one.name: NUMBER for one in found}})
+        found += (Derived(given.name, derived.expand(given.tree, found), given.parts),)
+        asked = columns(given.tree)
+    return found, asked
+
+
+def _used(keys: Mapping[str, Value], numbers: tuple[Derived, ...], asked: frozenset[str]) -> None:
+    for one in numbers:
+        if one.name not in asked:
+            value = keys[one.name] if one.name == derived.SCORE else keys["tables"].keys[one.name]
+            value.fail(f"nothing asks for '{one.name}'; name it in when, severity or explain")
+
+
+def _suppress(keys: Mapping[str, Value], types: Mapping[str, Type]) -> tuple[Suppression, ...]:
+    """What a rule holds back by itself."""
+    if "suppress" not in keys:
+        return ()
+    if "absence" in keys:
+        keys["suppress"].fail("what does not come cannot be suppressed by its values; narrow 'when', or write a filter")
+    found = []
+    for item in keys["suppress"].many():
+        given = item.mapping(("when", "why"), ("when", "why"))
+        found.append(Suppression(_condition(given["when"], types), given["why"].string()))
+    return tuple(found)
+
+
+def _expanded(condition: Condition, numbers: tuple[Derived, ...]) -> Condition:
+    return Condition(derived.expand(condition.tree, numbers), condition.text)
 
 
 def _optional(keys: Mapping[str, Value], name: str) -> str:
@@ -134,7 +206,8 @@ def _kinds(value: Value) -> tuple[str, ...]:
     return kinds
 
 
-def _id(value: Value) -> str:
+def identifier(value: Value) -> str:
+    """The id of a rule or filter."""
     text = value.string()
     if not _ID.fullmatch(text) or not 3 <= len(text) <= 64:  # noqa: PLR2004 - said in the message
         value.fail("id is 3 to 64 lower-case letters and digits in words joined by '-'")

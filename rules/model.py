@@ -1,6 +1,8 @@
 """What a rule is, once read: frozen, checked, with the hash of its meaning."""
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -59,6 +61,15 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True)
+class Derived:
+    """A number by name (`rules.derived`): what it is computed from, and what each part or row of it says."""
+
+    name: str
+    tree: Node
+    parts: tuple[str, ...] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Episode:
     """One clue an episode of the key `by` (columns); it ends `quiet` ms after the last firing."""
 
@@ -74,6 +85,14 @@ class Absence:
     of: Condition | None
     within: int
     grace: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Firings that a rule itself holds back, and why."""
+
+    when: Condition
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +112,7 @@ class Case:
     start: int
     events: tuple[dict[str, Any], ...]
     expect: tuple[Expected, ...]
-    lists: tuple[tuple[str, frozenset[str]], ...]
+    lists: tuple[tuple[str, tuple[tuple[str, int | None], ...]], ...]  # name, entries and when they expire
     line: int
     until: int
 
@@ -118,6 +137,8 @@ class Rule:
     false_positives: tuple[str, ...]
     runbook: str
     absence: Absence | None
+    derived: tuple[Derived, ...]
+    suppress: tuple[Suppression, ...]
     tests: tuple[Case, ...] = field(compare=False)
     path: str = field(compare=False)
     text: str = field(compare=False, repr=False)
@@ -133,7 +154,11 @@ class Rule:
         """Every list it asks."""
         wheres = [f.where for f in self.features if f.where]
         wheres += [self.absence.of] if self.absence and self.absence.of else []
-        return frozenset().union(*(c.lists for c in (self.when, *wheres, *(c for _, c in self.severity))))
+        derived = (lists(one.tree) for one in self.derived)
+        suppress = (one.when for one in self.suppress)
+        return frozenset().union(
+            *(c.lists for c in (self.when, *wheres, *(c for _, c in self.severity), *suppress)), *derived
+        )
 
     def meaning(self) -> dict[str, Any]:
         """Everything but tests and comments, in one form whatever the file's spacing or order."""
@@ -153,15 +178,27 @@ class Rule:
             "source": self.source,
             "false_positives": list(self.false_positives),
             "runbook": self.runbook,
-        } | ({"absence": _absence(self.absence)} if self.absence else {})
+        } | self._more()
+
+    def _more(self) -> dict[str, Any]:
+        """What few rules have: where it is absent, versions are as before there was such a thing."""
+        more: dict[str, Any] = {"absence": _absence(self.absence)} if self.absence else {}
+        if self.derived:
+            more["derived"] = {one.name: canonical(one.tree) for one in self.derived}
+        if self.suppress:
+            more["suppress"] = {one.when.canonical: one.why for one in self.suppress}
+        return more
 
     @property
     def version(self) -> str:
         """Twelve hex digits of the meaning's hash."""
-        import json
+        return version_of(self.meaning())
 
-        text = json.dumps(self.meaning(), ensure_ascii=False, sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+def version_of(meaning: Mapping[str, Any]) -> str:
+    """Twelve hex digits of a meaning's hash."""
+    text = json.dumps(meaning, ensure_ascii=False, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def _feature(feature: Feature) -> dict[str, Any]:

@@ -13,7 +13,8 @@ import polars as pl
 
 from rules import absence, explain, reach
 from rules.compile import Lists, expression
-from rules.model import RANKS, Condition, Feature, Rule
+from rules.filters import Filter
+from rules.model import RANKS, Condition, Derived, Feature, Rule
 from rules.tree import TRUE, TYPES, Node, Type, columns, within, without
 from topics.events import all_columns
 
@@ -116,6 +117,9 @@ class Judged:
     gate: Node
     rest: pl.Expr
     key: pl.Expr
+    made: Mapping[str, pl.Expr]  # columns that are computed for clues only: scores, thresholds
+    hides: tuple[tuple[str, pl.Expr], ...]  # which firings are held back, and by what: "rule", or a filter's id
+    filtered: frozenset[str]  # columns that filters read
 
     @property
     def key_name(self) -> str:
@@ -125,13 +129,16 @@ class Judged:
     @cached_property
     def told(self) -> tuple[tuple[str, str], ...]:
         """Each name that a clue needs, and the column that holds it."""
-        shown = {name: self.features.get(name, name) for name in self.shown}
-        return tuple(({name: name for name in _ALWAYS} | shown).items())
+        derived = {one.name: _made(self.rule, one) for one in self.rule.derived}
+        shown = {name: derived.get(name) or self.features.get(name, name) for name in self.shown}
+        filtered = {name: name for name in sorted(self.filtered)} if self.rule.absence else {}
+        return tuple((filtered | {name: name for name in _ALWAYS} | shown).items())
 
     @cached_property
     def schema(self) -> dict[str, type[pl.DataType]]:
         """Types of what a clue shows, by name; then its key and rank."""
-        types = {f.name: feature_dtype(f.agg, f.of) for f in self.rule.features}
+        types: dict[str, type[pl.DataType]] = {f.name: feature_dtype(f.agg, f.of) for f in self.rule.features}
+        types |= {one.name: pl.Float64 for one in self.rule.derived}
         shown = {name: types.get(name) or DTYPES.get(name) or LOG_TYPES[name] for name, _ in self.told}
         return shown | {absence.KEY: pl.String, absence.RANK: pl.Int64}
 
@@ -147,6 +154,8 @@ class Judged:
         """Event columns it reads."""
         severity = frozenset[str]().union(*(c.columns for _, c in self.rule.severity))
         named = self.rule.when.columns | severity | set(self.shown) | set(self.rule.episode.by)
+        named |= self.filtered.union(*(columns(one.tree) for one in self.rule.derived))
+        named |= frozenset[str]().union(*(one.when.columns for one in self.rule.suppress))
         return frozenset(name for name in named if name in DTYPES)
 
 
@@ -221,8 +230,10 @@ def _merged(one: Spec, other: Spec) -> Spec:
     return replace(one, aggs=aggs, lateness=max(one.lateness, other.lateness))
 
 
-def judged(rule: Rule, order: int, lists: Lists) -> Judged:
+def judged(rule: Rule, order: int, lists: Lists, filters: Sequence[Filter] = ()) -> Judged:
     """A rule compiled against event columns and the physical columns of its features."""
+    mine = [one for one in filters if one.hides(rule.id, rule.sector)]
+    hides = [("rule", one.when.tree) for one in rule.suppress] + [(one.id, one.hidden) for one in mine]
     reads = {f.name: read(f, rule.foreign) for f in rule.features}
     features = {name: found.column for name, found in reads.items()}
     names = {name: pl.col(name) for name in DTYPES} | {name: pl.col(column) for name, column in features.items()}
@@ -230,6 +241,7 @@ def judged(rule: Rule, order: int, lists: Lists) -> Judged:
     plain = not more and condition.tree == TRUE
     severity = frozenset[str]().union(*(c.columns for _, c in rule.severity))
     shown = rule.when.columns | severity | explain.check(rule.explain, _types(rule)) | features.keys()
+    shown |= {one.name for one in rule.derived}
     return Judged(
         rule,
         order,
@@ -243,7 +255,15 @@ def judged(rule: Rule, order: int, lists: Lists) -> Judged:
         gate(rule),
         expression(within(rule.when.tree, frozenset(features)), names, lists),
         _episode_key(rule),
+        {_made(rule, one): expression(one.tree, names, lists).cast(pl.Float64) for one in rule.derived},
+        tuple((name, expression(tree, names, lists)) for name, tree in hides),
+        frozenset[str]().union(*(columns(one.hidden) for one in mine)),
     )
+
+
+def _made(rule: Rule, derived: Derived) -> str:
+    """The physical column of a derived value."""
+    return f"={rule.id}:{derived.name}"
 
 
 def _episode_key(rule: Rule) -> pl.Expr:
@@ -261,7 +281,8 @@ def _rank(bands: tuple[tuple[str, Condition], ...], names: Mapping[str, pl.Expr]
 
 
 def _types(rule: Rule) -> dict[str, Type]:
-    return {name: TYPES[dtype] for name, dtype in DTYPES.items()} | {f.name: f.type for f in rule.features}
+    types = {name: TYPES[dtype] for name, dtype in DTYPES.items()} | {f.name: f.type for f in rule.features}
+    return types | {one.name: "number" for one in rule.derived}
 
 
 def feature_dtype(agg: str, of: str | None) -> type[pl.DataType]:

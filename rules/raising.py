@@ -94,10 +94,8 @@ def shown_by(hit: Hit, source: Source) -> tuple[Ints, pl.DataFrame]:
     frame = hit.view.frame if places.size == hit.view.frame.height else hit.view.frame[places]
     rank = pl.lit(judged.rank) if judged.bands is None else judged.bands
     where = {"_topic": pl.lit(source.topic), "_partition": pl.lit(source.partition)}
-    columns = [
-        (where[column] if column in where and column not in frame.columns else pl.col(column)).alias(name)
-        for name, column in judged.told
-    ]
+    absent = {**judged.made, **{name: at for name, at in where.items() if name not in frame.columns}}
+    columns = [absent.get(column, pl.col(column)).alias(name) for name, column in judged.told]
     found = frame.select(*columns, judged.key.alias(KEY), rank.alias(RANK)).cast(judged.schema)  # type: ignore[arg-type]
     if judged.bands is None:
         return places, found
@@ -199,21 +197,24 @@ def _shown(views: Sequence[View], dues: Sequence[_Due], source: Source) -> Itera
     for due in dues:
         rows = places.setdefault(due.firing.view, {})
         rows.setdefault(due.firing.place, len(rows))
-    shown = {view: _Lists(views[view].frame[list(rows)], source) for view, rows in places.items()}
+    made = {name: one for due in dues for name, one in due.judged.made.items()}
+    shown = {view: _Lists(views[view].frame[list(rows)], source, made) for view, rows in places.items()}
     for judged, firing, _ in dues:
         lists, i = shown[firing.view], places[firing.view][firing.place]
         yield {name: lists[column][i] for name, column in judged.told}
 
 
 class _Lists(dict[str, list[Any]]):
-    """Columns of a frame as lists, each made when first asked for; topic and partition are the source's unless it has them."""
+    """Columns of a frame as lists, each made when first asked for, `made` ones by their expressions; topic and partition are the
+    source's unless it has them."""
 
-    def __init__(self, frame: pl.DataFrame, source: Source) -> None:
-        self._frame = frame
+    def __init__(self, frame: pl.DataFrame, source: Source, made: Mapping[str, pl.Expr]) -> None:
+        self._frame, self._made = frame, made
         for name, value in (("_topic", source.topic), ("_partition", source.partition)):
             if name not in frame.columns:
                 self[name] = [value] * frame.height
 
     def __missing__(self, name: str) -> list[Any]:
-        self[name] = self._frame[name].to_list()
+        found = self._frame.select(self._made[name].alias(name)) if name in self._made else self._frame
+        self[name] = found[name].to_list()
         return self[name]

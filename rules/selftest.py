@@ -69,7 +69,7 @@ def missing(rule: Rule) -> str:
 
 def clues_of(rule: Rule, case: Case, lateness: Mapping[str, int] = LATENESS) -> pl.DataFrame:
     """The clues that the rule raises on a test's events, whatever its status."""
-    rule, lists = replace(rule, status="live"), dict(case.lists)
+    rule, lists = replace(rule, status="live"), {name: dict(entries) for name, entries in case.lists}
     here = Judge([rule], scope="subject", lateness=lateness, lists=lists)
     there = Judge([rule], scope="foreign", lateness=lateness, lists=lists)
     found = []

@@ -114,7 +114,7 @@ def copied(kind: str, rules: Sequence[Rule], lateness: Mapping[str, int], lists:
     """The copies that rules of foreign keys need of a kind: events that pass a gate, or feed a feature."""
     first: dict[str, pl.Expr] = {}
     needed: dict[str, set[Parts]] = {}
-    read = {"_ts"}
+    read = {"_ts", "occurred_at"}  # by which lists expire
     for rule in rules:
         trees = [plan.gate(rule)] if kind in rule.on else []
         trees += [s.where for s in plan.specs([rule], lateness).values() if kind in s.kinds]

@@ -212,3 +212,5 @@ def count_judge(stats: Mapping[str, Any]) -> None:
     for why in ("suppressed", "capped"):
         for rule, n in stats[why].items():
             metrics.SUPPRESSED.labels(rule, "episode" if why == "suppressed" else "storm").inc(n)
+    for (rule, by), n in stats["hidden"].items():
+        metrics.HIDDEN.labels(rule, by).inc(n)

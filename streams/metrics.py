@@ -11,6 +11,11 @@ REJECTED = Counter(
 )
 CLUES = Counter("fengsui_clues", "Clues raised, by origin, sector and severity", ["origin_id", "sector", "severity"])
 SUPPRESSED = Counter("fengsui_suppressed", "Firings inside a running episode or over the hourly cap", ["rule", "why"])
+HIDDEN = Counter(
+    "fengsui_hidden",
+    "Firings that a filter (by its id) or the rule's own `suppress` ('rule') holds back",
+    ["rule", "by"],
+)
 DESK = Counter("fengsui_desk_steps", "Steps of clues, by verb and outcome (ok or a named reason)", ["verb", "outcome"])
 FEEDBACK = Counter("fengsui_feedback", "Feedback on clues, by origin and verdict", ["origin_id", "verdict"])
 LEARNED = Counter("fengsui_learned", "Examples that models learned from, by sector and model", ["sector", "model"])

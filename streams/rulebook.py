@@ -1,12 +1,12 @@
-"""The rules and lists in force in one task, as control records changed them. Shared by detect and regional."""
+"""The rules, filters and lists in force in one task, as control records changed them. Shared by detect and regional."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import structlog
 
-from rules import Judge, Rule, RuleError, parse_rule
+from rules import FILTER_KEY, Filter, Judge, Lists, Rule, RuleError, parse_filter, parse_rule
 from streams import metrics
 from streams.stage import ControlRecord
 from topics.wire import Refused, decode
@@ -15,11 +15,13 @@ log = structlog.get_logger()
 
 
 class Rulebook:
-    """Rule id -> rule, list name -> entries. A record that does not parse leaves what was in force, is logged and counted."""
+    """Rule id -> rule, filter id -> filter, list name -> entries and when they expire. A record that does not parse leaves what
+    was in force, is logged and counted."""
 
     def __init__(self) -> None:
         self._rules: dict[str, Rule] = {}
-        self._lists: dict[str, set[str]] = {}
+        self._filters: dict[str, Filter] = {}
+        self._lists: dict[str, dict[str, int | None]] = {}
 
     @property
     def rules(self) -> list[Rule]:
@@ -27,33 +29,43 @@ class Rulebook:
         return [self._rules[rule_id] for rule_id in sorted(self._rules)]
 
     @property
-    def lists(self) -> dict[str, frozenset[str]]:
+    def filters(self) -> list[Filter]:
+        """The filters in force, in order of id."""
+        return [self._filters[filter_id] for filter_id in sorted(self._filters)]
+
+    @property
+    def lists(self) -> Lists:
         """The lists in force."""
-        return {name: frozenset(entries) for name, entries in self._lists.items()}
+        return {name: dict(entries) for name, entries in self._lists.items()}
 
     def obey(self, topic: str, records: Sequence[ControlRecord]) -> bool:
         """Apply records of `rules` or `lists`; True when something changed."""
         changed = False
         for record in records:
             try:
-                changed |= self._rule(record) if topic == "rules" else self._entry(record)
+                changed |= self._reader(topic, record.key)(record)
             except (Refused, RuleError, ValueError, KeyError) as error:  # keys and values are anybody's bytes
                 metrics.REJECTED.labels("control", "bad-rule" if topic == "rules" else "bad-entry").inc()
                 log.warning("control.refused", topic=topic, key=record.key.decode(errors="replace"), error=str(error))
         return changed
 
+    def _reader(self, topic: str, key: bytes) -> Callable[[ControlRecord], bool]:
+        if topic == "lists":
+            return self._entry
+        return self._filter if key.startswith(FILTER_KEY.encode()) else self._rule
+
     def put_in_force(self, judge: Judge, scope: Literal["subject", "foreign"]) -> None:
         """Let a judge go by these rules and lists. A rule that does not compile is left out, and never stops the others."""
         try:
-            judge.replace(self.rules, self.lists)
+            judge.replace(self.rules, self.lists, self.filters)
         except Exception:  # whatever it is: the culprit is looked for, one rule at a time
             for rule in self.rules:
                 self._leave_out_if_broken(rule, scope)
-            judge.replace(self.rules, self.lists)
+            judge.replace(self.rules, self.lists, self.filters)
 
     def _leave_out_if_broken(self, rule: Rule, scope: Literal["subject", "foreign"]) -> None:
         try:
-            Judge([rule], scope=scope, lateness={}, lists=self.lists)
+            Judge([rule], scope=scope, lateness={}, lists=self.lists, filters=self.filters)
         except Exception:
             metrics.REJECTED.labels("control", "bad-rule").inc()
             log.exception("control.refused", topic="rules", key=rule.id)
@@ -70,10 +82,22 @@ class Rulebook:
         self._rules[rule.id] = rule
         return before is None or before.version != rule.version or before.status != rule.status
 
+    def _filter(self, record: ControlRecord) -> bool:
+        filter_id = record.key.decode().removeprefix(FILTER_KEY)
+        if record.value is None:
+            return self._filters.pop(filter_id, None) is not None
+        found = parse_filter(decode(record.value)[1]["text"], f"filters/{filter_id}")
+        if found.id != filter_id:
+            raise ValueError(f"filter {found.id} under another key: a deletion would miss it")
+        before = self._filters.get(found.id)
+        self._filters[found.id] = found
+        return before is None or before.version != found.version
+
     def _entry(self, record: ControlRecord) -> bool:
         name, _, entry = record.key.decode().partition("/")
-        if record.value is not None:
-            json.loads(decode(record.value)[1]["body"])
-        entries = self._lists.setdefault(name, set())
-        (entries.discard if record.value is None else entries.add)(entry)
+        if record.value is None:
+            return self._lists.get(name, {}).pop(entry, entry) != entry
+        found = decode(record.value)[1]
+        json.loads(found["body"])
+        self._lists.setdefault(name, {})[entry] = found["expires_at"]
         return True

@@ -27,6 +27,7 @@ for _name, _where in {
     "send": "fengsui.cli.gateway:send",
     "replay": "fengsui.cli.gateway:replay",
     "rules": "fengsui.cli.rules:app",
+    "lists": "fengsui.cli.lists:app",
     "clues": "fengsui.cli.clues:app",
     "series": "fengsui.cli.score:series",
     "prequential": "fengsui.cli.score:prequential",

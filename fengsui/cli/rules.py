@@ -8,12 +8,25 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from fengsui.cli.common import Failed, Wrong, say, say_json
+from fengsui.cli.rules_live import connected, published
 from fengsui.publishing import PACKS
 from fengsui.publishing import publish as publish_to
-from fengsui.runfile import with_run
-from fengsui.settings import Settings, load
-from rules import Rule, RuleError, load_packs, parse_rule, run_tests, scan
+from fengsui.publishing import withdraw as withdraw_from
+from rules import (
+    FILTER_KEY,
+    Filter,
+    Rule,
+    RuleError,
+    load_packs,
+    parse_filter,
+    parse_rule,
+    run_tests,
+    scan,
+    scan_filters,
+)
+from rules.derived import SCORE
 from rules.durations import spoken
+from rules.errors import meant
 from rules.selftest import Report, missing
 from topics.codes import DEPARTMENTS, SECTORS, SEVERITIES
 from topics.events import KINDS
@@ -21,7 +34,7 @@ from topics.events import KINDS
 Packs = Annotated[Path, Parameter(show_default=False)]  # the default is a path of this machine: the words say it
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
 
-app = App(name="rules", help="规则：检查、测试、发布 Rule files: check, test, list, show, publish, diff.")
+app = App(name="rules", help="规则：检查、测试、发布 Rule files: check, test, list, show, publish, withdraw, diff.")
 
 
 @app.command
@@ -32,15 +45,18 @@ def check(path: Packs = PACKS, *, json: Json = False) -> None:
         path: A rule file or a folder of them; default: the starter packs.
     """
     rules, errors = scan(_existing(path))
+    filters, wrong = scan_filters(path, rules)
+    errors += wrong
     errors += [
         RuleError(r.path, 1, 1, f"rule {r.id} {missing(r)}") for r in rules if missing(r) and r.status != "draft"
     ]
     if json:
-        say_json({"rules": len(rules), "errors": [_error(error) for error in errors]})
+        say_json({"rules": len(rules), "filters": len(filters), "errors": [_error(error) for error in errors]})
     else:
         for error in errors:
             say(str(error))
-        say(f"{len(rules)} 条规则可用 rules read, {len(errors)} 处错误 errors")
+        read = f"{len(rules)} 条规则可用 rules read, {len(filters)} 条例外 filters"
+        say(f"{read}, {len(errors)} 处错误 errors")
     if errors:
         raise Failed(f"{len(errors)} error(s) in rule files")
 
@@ -102,7 +118,11 @@ def show(rule: str, path: Packs = PACKS, *, json: Json = False) -> None:
         where = f" where {f.where.text}" if f.where and not f.steps else ""
         of = " → ".join(step.text for step in f.steps) or f.of or "*"
         say(f"特征 {f.name} = {f.agg}({of}) / {spoken(f.within)} by {', '.join(f.by)}{where}")
+    for one in found.derived:
+        say(f"{'计分' if one.name == SCORE else '阈值表'} {one.name}: {' | '.join(one.parts)}")
     say(f"条件 when: {found.when.text}")
+    for held in found.suppress:
+        say(f"不报 suppress: {held.when.text} ({held.why})")
     for colour, condition in found.severity:
         say(f"等级 {SEVERITIES[colour].zh} {colour}: {condition.text}")
     say(f"静默 quiet: {spoken(found.episode.quiet)}; 说明 explain: {found.explain}")
@@ -119,18 +139,39 @@ def publish(path: Packs = PACKS, *, actor: str = "", json: Json = False) -> None
         path: A rule file or a folder of them; default: the starter packs.
         actor: Who publishes; default: the user of this shell.
     """
-    rules = _load(path)
+    rules, filters = _load(path), _filters(path)
     failed = run_tests(rules).failed
     if failed:
         raise Failed(f"not published: test '{failed[0].name}' of {failed[0].rule}: {failed[0].problem}")
     try:
-        count = publish_to(_connected(), [(rule, rule.text) for rule in rules], actor or getpass.getuser())
+        given = [(rule, rule.text) for rule in rules]
+        count = publish_to(connected(), given, actor or getpass.getuser(), filters)
     except RuntimeError as error:
         raise Failed(str(error)) from error
     if json:
-        say_json({"published": count, "versions": {rule.id: rule.version for rule in rules}})
+        versions = {rule.id: rule.version for rule in rules}
+        say_json({"published": count, "versions": versions, "filters": {one.id: one.version for one in filters}})
     else:
-        say(f"已发布 {count} 条规则 rules published")
+        say(f"已发布 {len(rules)} 条规则 rules, {len(filters)} 条例外 filters published")
+
+
+@app.command
+def withdraw(*ids: str, json: Json = False) -> None:
+    """撤回规则或例外: take rules or filters (`filter:<id>`) off the rules topic; workers forget them from their next batch on.
+
+    Args:
+        ids: Ids of rules, or of filters with `filter:` before them.
+    """
+    settings = connected()
+    live = published(settings)
+    for one in ids:
+        if one not in live:
+            raise Wrong(f"'{one[:80]}' is not published{meant(one, live)}")
+    withdraw_from(settings, ids)
+    if json:
+        say_json({"withdrawn": list(ids)})
+    else:
+        say(f"已撤回 withdrawn: {', '.join(ids)}")
 
 
 @app.command
@@ -140,10 +181,9 @@ def diff(path: Packs = PACKS, *, json: Json = False) -> None:
     Args:
         path: A rule file or a folder of them; default: the starter packs.
     """
-    from fengsui.cli.rules_live import published
-
-    rules = {rule.id: rule for rule in _load(path)}
-    live = published(_connected())
+    rules: dict[str, Rule | Filter] = {rule.id: rule for rule in _load(path)}
+    rules |= {FILTER_KEY + one.id: one for one in _filters(path)}
+    live = published(connected())
     added = [key for key in rules if key not in live]
     absent = sorted(key for key in live if key not in rules)
     changed = {
@@ -165,13 +205,6 @@ def diff(path: Packs = PACKS, *, json: Json = False) -> None:
     say(f"{len(added)} 新增 new, {len(changed)} 变更 changed, {len(absent)} 此处没有 not here")
 
 
-def _connected() -> Settings:
-    settings = with_run(load())
-    if not settings.kafka:
-        raise Wrong("no engine runs here: start `fengsui up`, or set FENGSUI_KAFKA")
-    return settings
-
-
 def _existing(path: Path) -> Path:
     if not path.exists():
         raise Wrong(f"no such file or folder: {path}")
@@ -187,6 +220,13 @@ def _load(path: Path) -> list[Rule]:
         raise Wrong(str(error)) from error
 
 
+def _filters(path: Path) -> list[Filter]:
+    filters, errors = scan_filters(path, _load(path))
+    if errors:
+        raise Wrong(str(errors[0]))
+    return filters
+
+
 def _find(name: str, path: Path) -> Rule:
     if name.endswith((".yaml", ".yml")):
         return _load(Path(name))[0]
@@ -196,14 +236,14 @@ def _find(name: str, path: Path) -> Rule:
     return found[0]
 
 
-def _changes(rule: Rule, before: str) -> dict[str, tuple[Any, Any]]:
+def _changes(rule: Rule | Filter, before: str) -> dict[str, tuple[Any, Any]]:
     """Which parts of the meaning differ: name -> (published, here)."""
     try:
-        old = parse_rule(before, f"published {rule.id}").meaning()
+        old = (parse_rule if isinstance(rule, Rule) else parse_filter)(before, f"published {rule.id}").meaning()
     except RuleError as error:
         return {"published": (str(error), "readable")}
     new = rule.meaning()
-    return {name: (old[name], new[name]) for name in new if old[name] != new[name]}
+    return {n: (old.get(n), new.get(n)) for n in {**old, **new} if old.get(n) != new.get(n)}
 
 
 def _error(error: RuleError) -> dict[str, Any]:

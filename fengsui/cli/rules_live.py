@@ -1,12 +1,14 @@
-"""The rules that are published: what stands in the compacted rules topic now."""
+"""What is published: what stands in the compacted topics of rules and lists now."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from fengsui.cli.common import Wrong
-from fengsui.settings import Settings
+from fengsui.runfile import with_run
+from fengsui.settings import Settings, load
 from topics.wire import Refused, decode
 
 _WAIT_SECONDS: Final = 30.0
@@ -23,25 +25,49 @@ class Published:
     published_at: int
 
 
+def connected() -> Settings:
+    """Settings that reach the engine that runs here. Raises Wrong where none does."""
+    settings = with_run(load())
+    if not settings.kafka:
+        raise Wrong("no engine runs here: start `fengsui up`, or set FENGSUI_KAFKA")
+    return settings
+
+
 def published(settings: Settings) -> dict[str, Published]:
-    """Rule id -> what is published now. Raises Wrong when the topic cannot be read."""
+    """Rule id (or `filter:` and its id) -> what is published now. Raises Wrong when the topic cannot be read."""
+    return {key: Published(**found) for key, found in _standing(settings, "rules").items()}
+
+
+def entries(settings: Settings) -> dict[str, dict[str, dict[str, Any]]]:
+    """List -> entry -> `expires_at` (ms UTC or None) and `why`. Raises Wrong when the topic cannot be read."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for key, record in _standing(settings, "lists").items():
+        name, _, entry = key.partition("/")
+        body = json.loads(record["body"])
+        why = body.get("why", "") if isinstance(body, dict) else ""
+        found.setdefault(name, {})[entry] = {"expires_at": record["expires_at"], "why": why}
+    return found
+
+
+def _standing(settings: Settings, topic: str) -> dict[str, dict[str, Any]]:
+    """Key -> the newest record, of keys that were not deleted."""
     config = {"group.id": "fengsui-rules", "enable.auto.commit": False, "isolation.level": "read_committed"}
     consumer = Consumer(settings.kafka_client() | config | {"enable.partition.eof": True})
     try:
-        consumer.assign([TopicPartition(settings.topic_prefix + "rules", 0, OFFSET_BEGINNING)])
-        return _to_the_end(consumer)
+        consumer.assign([TopicPartition(settings.topic_prefix + topic, 0, OFFSET_BEGINNING)])
+        return _to_the_end(consumer, topic)
     except KafkaException as error:
-        raise Wrong(f"the rules topic cannot be read: {error}") from error
+        raise Wrong(f"the topic of {topic} cannot be read: {error}") from error
     finally:
         consumer.close()
 
 
-def _to_the_end(consumer: Consumer) -> dict[str, Published]:
-    found: dict[str, Published] = {}
+def _to_the_end(consumer: Consumer, topic: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
     while True:
         message = consumer.poll(_WAIT_SECONDS)
         if message is None:
-            raise Wrong(f"the rules topic did not answer within {_WAIT_SECONDS:.0f} s")
+            raise Wrong(f"the topic of {topic} did not answer within {_WAIT_SECONDS:.0f} s")
         error = message.error()
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:
@@ -51,11 +77,11 @@ def _to_the_end(consumer: Consumer) -> dict[str, Published]:
         if value is None:
             found.pop(key, None)
         else:
-            found[key] = Published(**_record(value))
+            found[key] = _record(value, topic)
 
 
-def _record(value: bytes) -> dict[str, Any]:
+def _record(value: bytes, topic: str) -> dict[str, Any]:
     try:
         return decode(value)[1]
     except Refused as refused:
-        raise Wrong(f"the rules topic holds a record that is not a rule: {refused}") from refused
+        raise Wrong(f"the topic of {topic} holds a record that is none: {refused}") from refused

@@ -7,7 +7,7 @@ import pytest
 from fengsui.settings import Settings
 from tests.faults.rescale import come_and_go, die, watching
 
-pytestmark = [pytest.mark.faults, pytest.mark.broker]
+pytestmark = [pytest.mark.faults, pytest.mark.broker, pytest.mark.alone]
 ROWS = 200_000
 PAUSE, TAKEOVER = 5.0, 15.0  # seconds
 

@@ -28,7 +28,7 @@ T, F, N = True, False, None
 
 def evaluate(text: str) -> list[Any]:
     """The condition on the four rows."""
-    found = expression(parse(text, COLUMNS), NAMES, {"key": frozenset({"abc"})})
+    found = expression(parse(text, COLUMNS), NAMES, {"key": {"abc": None}})
     return FRAME.select(pl.col("value"), found.alias("result"))["result"].to_list()
 
 

@@ -127,7 +127,7 @@ def test_a_too_late_event_is_counted_and_changes_nothing() -> None:
     assert minutes(run(judge, [event(0), event(8), event(4, **late), event(9)])) == [9]
     stats = judge.take_stats()
     assert (stats["late"], stats["judged"]) == ({"iot": 1}, 4)
-    assert judge.take_stats() == {"judged": 0, "late": {}, "suppressed": {}, "capped": {}}
+    assert judge.take_stats() == {"judged": 0, "late": {}, "suppressed": {}, "capped": {}, "hidden": {}}
 
 
 def test_the_gravest_band_holds() -> None:
@@ -199,9 +199,9 @@ def test_status_decides() -> None:
 
 def test_lists() -> None:
     """A condition asks the lists it is given; replacing them takes effect with the next batch."""
-    judge = judge_of(rule(when="\"subject IN list('key')\"", explain="x"), lists={"key": frozenset({"site:1"})})
+    judge = judge_of(rule(when="\"subject IN list('key')\"", explain="x"), lists={"key": {"site:1": None}})
     assert run(judge, [event(0, subject="site:1"), event(1, subject="site:2")])["subject"].to_list() == ["site:1"]
-    judge.replace([rule(when="\"subject IN list('key')\"", explain="x")], {"key": frozenset({"site:2"})})
+    judge.replace([rule(when="\"subject IN list('key')\"", explain="x")], {"key": {"site:2": None}})
     assert run(judge, [event(2, subject="site:2")])["subject"].to_list() == ["site:2"]
 
 

@@ -41,10 +41,10 @@ def test_a_rule_that_does_not_compile_is_left_out_alone(monkeypatch: pytest.Monk
     """The others are in force."""
     replace = Judge.replace
 
-    def failing(self: Judge, rules: list[Rule], lists: Any) -> None:
+    def failing(self: Judge, rules: list[Rule], lists: Any, filters: Any = ()) -> None:
         if any(rule.id == "test-hot" for rule in rules):
             raise RuntimeError("does not compile")
-        replace(self, rules, lists)
+        replace(self, rules, lists, filters)
 
     monkeypatch.setattr(Judge, "replace", failing)
     book, judge = Rulebook(), Judge([], scope="subject", lateness={})
@@ -60,7 +60,7 @@ def test_lists_grow_and_shrink() -> None:
     entry = encode(ENTRY, {"key": "x", "body": "{}", "updated_at": 1, "source": "t"} | _more())
     book.obey("lists", [ControlRecord(0, b"revoked/x", entry), ControlRecord(1, b"revoked/y", entry)])
     book.obey("lists", [ControlRecord(2, b"revoked/x", None)])
-    assert book.lists == {"revoked": frozenset({"y"})}
+    assert book.lists == {"revoked": {"y": None}}
 
 
 def _more() -> dict[str, Any]:
