@@ -117,6 +117,15 @@ class Judge:
         nowhere = Source(np.zeros(0, np.int64), "", 0)
         return clues.frame(self._raiser.clues([], nowhere, silences) if silences else [])
 
+    @property
+    def waits(self) -> bool:
+        """Whether rules wait for something: then it must be told the time."""
+        return bool(self._absences)
+
+    def columns(self, kind: str) -> frozenset[str]:
+        """Columns that it reads of events of a kind."""
+        return frozenset((*self._steps[kind].columns, *self._copies[kind].columns))
+
     def copies(self, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         """Events that rules with a foreign key need: `row` (UInt32, index into the frame) and `key` (`region:320102`), by row."""
         todo = self._copies[kind]
