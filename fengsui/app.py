@@ -60,6 +60,7 @@ def faust_app(settings: Settings, runtime: Runtime) -> faust.App:
         consumer_max_fetch_size=2 * 1024 * 1024,
         broker_session_timeout=6.0,  # a dead worker's partitions move within ten seconds, not a minute
         broker_heartbeat_interval=2.0,
+        broker_rebalance_timeout=10.0,  # how long the group waits for a member that the broker still believes in
         broker_request_timeout=60.0,
         broker_commit_interval=10.0,  # of the offsets that lag tools see; progress is in our transactions
         stream_wait_empty=False,
@@ -71,9 +72,8 @@ def faust_app(settings: Settings, runtime: Runtime) -> faust.App:
 
     @app.on_partitions_assigned.connect
     async def assigned(_: Any, /, *given: Any, **__: Any) -> None:
-        if not given[
-            0
-        ]:  # Faust seeks nowhere then, so nobody would ask for positions, and old tasks would fence new owners
+        # Without any, Faust seeks nowhere: nobody would ask for positions, and old tasks would fence new owners.
+        if not given[0]:
             await runtime.positions(set())
 
     return app

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow.parquet as pq
 
-from connectors.archive.layout import spans
+from connectors.archive.layout import Span, spans
 from rules.steps import ALWAYS
 from streams.align import SLOT_MS
 from streams.ledger import ledger_partition
@@ -56,15 +56,31 @@ def partitions(root: Path) -> int:
 
 def end_of(root: Path) -> int:
     """The newest log time of events and of the clock's ticks, ms UTC; 0 of an empty archive."""
-    newest = 0
-    for topic in (*(kind.topic for kind in KINDS.values()), TICKS["detect"]):
-        last = {span.partition: span for span in spans(root, topic) if not span.gap}
-        for span in last.values():
-            with pq.ParquetFile(span.path(root)) as file:
-                newest = max(
-                    newest, max(file.read_row_group(file.num_row_groups - 1, ["_ts"])["_ts"].to_pylist(), default=0)
-                )
-    return newest
+    topics = (*(kind.topic for kind in KINDS.values()), TICKS["detect"])
+    return max(
+        (max(_times(root, span, -1)) for topic in topics for span in _outermost(root, topic, last=True)), default=0
+    )
+
+
+def start_of(root: Path) -> int:
+    """The oldest log time of events, ms UTC; 0 of an empty archive."""
+    topics = [kind.topic for kind in KINDS.values()]
+    return min(
+        (min(_times(root, span, 0)) for topic in topics for span in _outermost(root, topic, last=False)), default=0
+    )
+
+
+def _outermost(root: Path, topic: str, *, last: bool) -> list[Span]:
+    """The first or last file of each partition."""
+    found = [span for span in spans(root, topic) if not span.gap]
+    return list({span.partition: span for span in (found if last else reversed(found))}.values())
+
+
+def _times(root: Path, span: Span, group: int) -> list[int]:
+    """Log times of a row group of a file, the first (0) or the last (-1)."""
+    with pq.ParquetFile(span.path(root)) as file:
+        times: list[int] = file.read_row_group(group % file.num_row_groups, ["_ts"])["_ts"].to_pylist()
+        return times
 
 
 def refused(root: Path) -> dict[tuple[str, int], Ints]:

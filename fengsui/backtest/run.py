@@ -84,14 +84,20 @@ def backtest(
     cap_per_hour: int = UNCAPPED,
     processes: int = 0,
 ) -> Backtest:
-    """Judge what the archive below `root` holds. Rules count as live whatever their status. Raises OSError, ArrowInvalid."""
+    """Judge what the archive below `root` holds. Rules count as live whatever their status. Clues are those raised in `when`;
+    what came before is read as far back as windows and episodes reach. Raises OSError, ArrowInvalid."""
     began, count, when = time.perf_counter(), partitions(root), when or Slice()
     texts = tuple(rule.text for rule in rules)
     given = Given(texts, tuple(one.text for one in filters), lists or {}, lateness, cap_per_hour)
     bad, end = refused(root), end_of(root)
     end = end if when.until is None else min(end, when.until)
+    wider = (
+        when
+        if when.since is None
+        else replace(when, since=when.since - max(map(_reach, rules)) - max(lateness.values()))
+    )
     with tempfile.TemporaryDirectory(prefix="fengsui-backtest-") as scratch:
-        jobs = [(given, root, p, count, _own(bad, p), when, end, Path(scratch)) for p in range(count)]
+        jobs = [(given, root, p, count, _own(bad, p), wider, end, Path(scratch)) for p in range(count)]
         parts = list(_mapped(_by_subject, jobs, processes))
         if scoped(_live(given.read()[0]), True):
             parts += _mapped(
@@ -103,9 +109,15 @@ def backtest(
         _sum(total.hidden, part.hidden)
         _sum(total.suppressed, part.suppressed)
         _sum(total.late, part.late)
-    total.clues = total.clues.sort("raised_at", "clue_id")
+    total.clues = total.clues.filter(pl.col("raised_at") >= (when.since or 0)).sort("raised_at", "clue_id")
     total.seconds = time.perf_counter() - began
     return total
+
+
+def _reach(rule: Rule) -> int:
+    """How far back in time a rule looks, ms."""
+    waits = rule.absence.within + rule.absence.grace if rule.absence else 0
+    return max([waits, *(feature.within for feature in rule.features)]) + rule.episode.quiet
 
 
 def _own(bad: Mapping[tuple[str, int], Any], partition: int) -> dict[tuple[str, int], Any]:

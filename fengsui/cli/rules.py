@@ -34,7 +34,10 @@ from topics.events import KINDS
 Packs = Annotated[Path, Parameter(show_default=False)]  # the default is a path of this machine: the words say it
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
 
-app = App(name="rules", help="规则：检查、测试、发布 Rule files: check, test, list, show, publish, withdraw, diff.")
+app = App(name="rules", help="规则：检查、测试、发布 Rule files: check, test, back-test, publish.")
+
+
+app.command("fengsui.cli.rules_backtest:backtest", name="backtest")
 
 
 @app.command
