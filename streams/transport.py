@@ -94,14 +94,18 @@ class Consumer(driver.Consumer):
         return taken if state is None else fetched.unread(state, taken)
 
     async def seek_to_committed(self) -> dict[TP, int]:
-        """Where to read from, by the owner's own progress records."""
+        """Where to read from, by the owner's own progress records. A fetch that began at any time before the seek was done is
+        stale: what it brings lies elsewhere, and would be taken for what follows the new position (a gap is mostly markers)."""
         self._seeks += 1
         tps = {tp for tp in self.assignment() if tp.topic.startswith(self.prefix)}
         positions = await self.owner.positions(tps)
         self._wanted.clear()
         self._chain = dict(positions)
         self._broken &= positions.keys()
-        await self.seek_wait(positions)
+        try:
+            await self.seek_wait(positions)
+        finally:
+            self._seeks += 1
         return positions
 
     async def _drain_messages(self, fetcher: Any) -> None:
@@ -166,8 +170,10 @@ class Consumer(driver.Consumer):
         wanted = {tp: offset for tp, offset in self._wanted.items() if tp in assigned}
         self._wanted.clear()
         if wanted:
+            seeks = self._seeks
             await self.seek_wait(wanted)
-            self._chain.update(wanted)
+            if seeks == self._seeks:  # else positions are others by now
+                self._chain.update(wanted)
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Faust's commit is left out: progress is in our transactions. The group's offsets are only for lag tools."""

@@ -106,6 +106,55 @@ def test_what_was_fetched_before_a_seek_is_read_again() -> None:
     assert consumer._wanted == {TOPIC: 5}
 
 
+@pytest.mark.parametrize("stale", [(2, 3), (4, 5, 6), (3000, 3001)], ids=["behind", "across", "ahead"])
+def test_what_was_fetched_while_a_seek_was_under_way_is_read_again(stale: tuple[int, ...]) -> None:
+    """It was fetched at a position of before, and comes after the new one is known: rows that lie ahead of it would be taken for
+    what follows, and all between be lost; rows from behind it would be judged twice."""
+    consumer = Bare([])
+    fetched, sought = asyncio.Event(), asyncio.Event()
+
+    async def owning(_: set[TP]) -> dict[TP, int]:
+        await fetched.wait()  # owning takes its time, in which fetches go on
+        return {TOPIC: 5}
+
+    async def fetching(_: float) -> Any:
+        fetched.set()
+        await sought.wait()
+        return {TOPIC: rows(*stale)}
+
+    async def seeking(partitions: Mapping[TP, int]) -> None:
+        consumer.sought.append(dict(partitions))
+
+    async def race() -> None:
+        seek = asyncio.create_task(consumer.seek_to_committed())
+        await asyncio.sleep(0)  # it is waiting for the owner now
+        passing = asyncio.create_task(consumer._pass_on())
+        await seek
+        sought.set()
+        await passing
+
+    consumer.owner.positions = owning  # type: ignore[method-assign]
+    consumer._next = fetching  # type: ignore[method-assign]
+    consumer.seek_wait = seeking  # type: ignore[method-assign]
+    asyncio.run(race())
+    assert consumer.owner.taken == []
+    assert consumer._wanted == {TOPIC: 5}
+
+
+def test_a_seek_that_was_asked_for_does_not_undo_one_to_new_positions() -> None:
+    consumer = Bare([{TOPIC: rows(5)}])
+    consumer._wanted = {TOPIC: 99}
+
+    async def overtaken(partitions: Mapping[TP, int]) -> None:
+        if partitions == {TOPIC: 99}:
+            await consumer.seek_to_committed()
+
+    consumer.seek_wait = overtaken  # type: ignore[method-assign]
+    asyncio.run(consumer._pass_on())
+    assert consumer._chain[TOPIC] == 6
+    assert [(chunk.prev, chunk.end) for chunk in consumer.owner.taken] == [(5, 6)]
+
+
 def test_a_log_that_was_made_anew_is_told_once(before: dict[str, float]) -> None:
     consumer = Bare([{TOPIC: rows(0, 1)}, {TOPIC: rows(2)}])
     consumer._chain[TOPIC] = 1000
