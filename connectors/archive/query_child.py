@@ -42,7 +42,9 @@ def main() -> None:
         found = {"error": f"more than {asked['memory_mb']} MB"}
     sys.stdout.write(json.dumps(found, ensure_ascii=False, allow_nan=False))
     sys.stdout.flush()
-    os._exit(0)  # threads of the libraries that still run while Python ends have cost an answer ("exception not rethrown")
+    os._exit(
+        0
+    )  # threads of the libraries that still run while Python ends have cost an answer ("exception not rethrown")
 
 
 def limit(memory_mb: int, seconds: float) -> None:
