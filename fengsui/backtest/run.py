@@ -18,7 +18,7 @@ import polars as pl
 
 from fengsui.backtest import copies
 from fengsui.backtest.log import Log, Slice, end_of, partitions, refused
-from rules import Filter, Judge, Lists, Rule, parse_filter, parse_rule
+from rules import Filter, Judge, Lists, Rule
 from rules.clues import SCHEMA
 from rules.plan import scoped
 from rules.reach import feeders
@@ -32,18 +32,13 @@ UNCAPPED: Final = 2**40  # clues an hour: an analyst wants to see all of a noisy
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What is judged, as processes hand it on: texts of rules (all taken as live) and filters, lists, lateness by kind."""
+    """What is judged, as processes hand it on: rules (all taken as live), filters, lists, lateness by kind."""
 
-    rules: tuple[str, ...]
-    filters: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    filters: tuple[Filter, ...]
     lists: Lists
     lateness: Mapping[str, int]
     cap_per_hour: int
-
-    def read(self) -> tuple[list[Rule], list[Filter]]:
-        """Rules and filters."""
-        rules = [parse_rule(text, "rule") for text in self.rules]
-        return rules, [parse_filter(text, "filter") for text in self.filters]
 
 
 @dataclass(slots=True)
@@ -87,8 +82,7 @@ def backtest(
     """Judge what the archive below `root` holds. Rules count as live whatever their status. Clues are those raised in `when`;
     what came before is read as far back as windows and episodes reach. Raises OSError, ArrowInvalid."""
     began, count, when = time.perf_counter(), partitions(root), when or Slice()
-    texts = tuple(rule.text for rule in rules)
-    given = Given(texts, tuple(one.text for one in filters), lists or {}, lateness, cap_per_hour)
+    given = Given(tuple(_live(rules)), tuple(filters), lists or {}, lateness, cap_per_hour)
     bad, end = refused(root), end_of(root)
     end = end if when.until is None else min(end, when.until)
     wider = (
@@ -99,7 +93,7 @@ def backtest(
     with tempfile.TemporaryDirectory(prefix="fengsui-backtest-") as scratch:
         jobs = [(given, root, p, count, _own(bad, p), wider, end, Path(scratch)) for p in range(count)]
         parts = list(_mapped(_by_subject, jobs, processes))
-        if scoped(_live(given.read()[0]), True):
+        if scoped(given.rules, True):
             parts += _mapped(
                 _by_other_keys, [(given, root, Path(scratch), p, count, end) for p in range(count)], processes
             )
@@ -167,18 +161,17 @@ def _by_subject(
     scratch: Path,
 ) -> Backtest:
     """One partition of events through the rules by subject; copies for other keys go to files in `scratch`."""
-    rules, filters = given.read()
     result = Backtest(pl.DataFrame(schema=SCHEMA))
     found: list[pl.DataFrame] = []
     events: dict[str, int] = {}
-    for kinds, group in _groups(_live(rules)).items():
+    for kinds, group in _groups(given.rules).items():
         read: dict[str, int] = {}
         judge = Judge(
             group,
             scope="subject",
             lateness=given.lateness,
             lists=given.lists,
-            filters=filters,
+            filters=given.filters,
             cap_per_hour=given.cap_per_hour,
         )
         other = Judge(group, scope="foreign", lateness={})
@@ -207,16 +200,15 @@ def _said(judge: Judge, at: int, found: list[pl.DataFrame]) -> None:
 
 def _by_other_keys(given: Given, root: Path, scratch: Path, partition: int, count: int, end: int) -> Backtest:
     """One share of the other keys, over the copies of all partitions, in order of arrival."""
-    rules, filters = given.read()
     result = Backtest(pl.DataFrame(schema=SCHEMA))
     found: list[pl.DataFrame] = []
-    for kinds, group in _groups(scoped(_live(rules), True)).items():
+    for kinds, group in _groups(scoped(given.rules, True)).items():
         judge = Judge(
             group,
             scope="foreign",
             lateness=given.lateness,
             lists=given.lists,
-            filters=filters,
+            filters=given.filters,
             cap_per_hour=given.cap_per_hour,
         )
         for kind, frame in copies.take(root, scratch / "+".join(kinds), kinds, partition, count):

@@ -1,6 +1,7 @@
 """Back-tests on small archives written by hand: order, refusals, repeats, slices, labels, and the command."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,85 @@ def test_wrong_use_is_one_line(
     err = capsys.readouterr().err
     assert words in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_sweep_shows_what_each_value_would_have_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one pass; alarms fall as the threshold rises, precision rises until there is nothing left."""
+    root, path, page = tmp_path / "archive", tmp_path / "loose.yaml", tmp_path / "sweep.html"
+    noisy(root)
+    path.write_text(rule(**LOOSE).text, "utf-8")
+    given = ["--vary", "value > 8", "--over", "8:14:2", "--archive", str(root), "--html", str(page)]
+    main(["rules", "sweep", str(path), *given, "--json"])
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["now"] == 8.0
+    assert [(p["value"], p["clues"], p["precision"]) for p in found["points"]] == [
+        (8.0, 6, pytest.approx(3 / 5)), (10.0, 3, 1.0), (12.0, 3, 1.0), (14.0, 0, None),
+    ]  # fmt: skip
+    assert [p["recall"] for p in found["points"]] == [pytest.approx(x) for x in (1.0, 2 / 3, 2 / 3, 0.0)]
+    main(["rules", "sweep", str(path), *given])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[0] for line in lines[2:]] == ["*", " ", " ", " "]
+    assert "查准率与查全率" in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("vary", "over", "words"),
+    [
+        ("value > 9", "1:2:1", "it holds (> value 8)"),
+        ("value", "1:2:1", "must be a bool"),
+        ("value > value", "1:2:1", "no comparison with a number"),
+        ("valu > 8", "1:2:1", "did you mean 'value'?"),
+        ("value > 8", "1:2", "FROM:TO:STEP"),
+        ("value > 8", "2:1:1", "values go up"),
+        ("value > 8", "1:2:0", "values go up"),
+        ("value > 8", "nan:2:1", "values go up"),
+        ("value > 8", "0:100:1", "too many"),
+    ],
+)
+def test_a_sweep_of_nothing_is_one_line(
+    vary: str, over: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And exit code 2."""
+    path = tmp_path / "rule.yaml"
+    path.write_text(rule().text, "utf-8")
+    with pytest.raises(SystemExit) as leaving:
+        main(["rules", "sweep", str(path), "--vary", vary, "--over", over, "--archive", str(tmp_path)])
+    assert leaving.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_page_needs_nothing_beside_it_and_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No script, no address but those that name SVG itself; what rules and events say is text."""
+    root, loose, strict, page = (tmp_path / name for name in ("archive", "loose.yaml", "strict.yaml", "page.html"))
+    noisy(root)
+    loose.write_text(rule(**LOOSE, explain='"<b>{value}</b>"').text, "utf-8")
+    strict.write_text(rule(**STRICT, title='"<script>alert(1)</script>"').text, "utf-8")
+    main(
+        [
+            "rules",
+            "backtest",
+            str(strict),
+            "--archive",
+            str(root),
+            "--against",
+            str(loose),
+            "--html",
+            str(page),
+            "--json",
+        ]
+    )
+    capsys.readouterr()
+    text = page.read_text("utf-8")
+    assert "<script" not in text.lower()
+    assert "<b>" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "javascript:" not in text
+    links = set(re.findall(r"""(?:href|src)=["']([^"'#][^"']*)""", text)) | set(re.findall(r"url\(([^#)][^)]*)", text))
+    assert links == set()
+    assert "逐条差异" in text
+    with pytest.raises(SystemExit):
+        main(["rules", "backtest", str(strict), "--archive", str(root), "--html", str(tmp_path / "no" / "x.html")])
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def _frames(draw: st.DrawFn) -> list[pl.DataFrame]:
