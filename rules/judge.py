@@ -87,14 +87,25 @@ class Judge:
     def judge(self, kind: str, frame: pl.DataFrame, *, topic: str, partition: int) -> pl.DataFrame:
         """Clues of n events of one kind (columns of the kind, `_offset`, `_ts`, and `_key` in scope "foreign"; `_topic` and
         `_partition` win over the arguments) -> columns of the clue record and `shadow`, in arrival order."""
+        found = self.fired(kind, frame)
+        if found is None:
+            return clues.frame([])
+        events, first, hits = found
+        source, todo = Source(events.clock, topic, partition), self._steps[kind]
+        silences = self._silences(todo, events, first, hits, source) if todo.absent else []
+        hits = self._seen(hit for hit in hits if not hit.judged.rule.absence)
+        return clues.frame(self._raiser.clues(hits, source, silences) if hits or silences else [])
+
+    def fired(self, kind: str, frame: pl.DataFrame) -> tuple[Events, First, list[Hit]] | None:
+        """Take events in, and see where `when` of which rule holds; None where no rule looks at the kind."""
         todo = self._steps[kind]
         if frame.height == 0:
-            return clues.frame([])
+            return None
         clock = np.maximum.accumulate(np.maximum(frame["_ts"].to_numpy(), self._clock))
         self._clock = int(clock[-1])
         self._judged += frame.height
         if not (todo.plain or todo.specs or todo.absent):
-            return clues.frame([])
+            return None
         events = self._events(kind, present(frame, todo.columns), clock)
         first = First(events.frame, todo.first)
         hits: list[Hit] = []
@@ -103,11 +114,7 @@ class Judge:
             if first.any(gate := todo.gates[judged.order]):
                 rows = np.flatnonzero(first.all(gate))
                 hits.append(Hit(judged, view, rows, events.ts[rows]))
-        hits += self._featured(kind, events, first)
-        source = Source(clock, topic, partition)
-        silences = self._silences(todo, events, first, hits, source) if todo.absent else []
-        hits = self._seen(hit for hit in hits if not hit.judged.rule.absence)
-        return clues.frame(self._raiser.clues(hits, source, silences) if hits or silences else [])
+        return events, first, hits + self._featured(kind, events, first)
 
     def tick(self, at: int) -> pl.DataFrame:
         """Clues of what has not come by the log's time `at`; columns as those of `judge`."""

@@ -34,7 +34,7 @@ DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
+class Ground:
     """What a command tests on: the archive, the slice of log time, the days it has, what departments said."""
 
     root: Path
@@ -64,8 +64,8 @@ def backtest(
     Args:
         rule: A rule file.
     """
-    mine, other, held = _rule(rule), _rule(against) if against else None, _filter(filter_) if filter_ else None
-    with _readable(archive, from_, to) as ground:
+    mine, other, held = read_rule(rule), read_rule(against) if against else None, _filter(filter_) if filter_ else None
+    with readable(archive, from_, to) as ground:
         tested = ground.run([mine], [held] if held else ())
         found = report(mine, tested, ground.known, ground.days)
         said = as_json(found, tested)
@@ -97,12 +97,12 @@ def sweep(
     Args:
         rule: A rule file.
     """
-    mine = _rule(rule)
+    mine = read_rule(rule)
     try:
         wanted, points = comparison(mine, vary), values(*_numbers(over))
     except ValueError as error:
         raise Wrong(str(error)) from error
-    with _readable(archive, from_, to) as ground:
+    with readable(archive, from_, to) as ground:
         tested = ground.run(variants(mine, wanted, points))
         found = curve(mine, tested, ground.known, points, ground.days)
     now = next(float(arg.args[0]) for arg in wanted.args if arg.op == "literal")
@@ -123,7 +123,7 @@ def sweep(
 
 
 @contextmanager
-def _readable(archive: Path | None, from_: str, to: str) -> Iterator[_Ground]:
+def readable(archive: Path | None, from_: str, to: str) -> Iterator[Ground]:
     """The archive that is asked for; what is wrong with it in one line."""
     settings = with_run(load())
     root, when = archive or settings.archive_dir, Slice(_day(from_), _day(to))
@@ -133,12 +133,12 @@ def _readable(archive: Path | None, from_: str, to: str) -> Iterator[_Ground]:
         raise Wrong(f"no archived events below {root}")
     try:
         first, last = max(start_of(root), when.since or 0), min(end_of(root), when.until or 2**62)
-        yield _Ground(root, when, max(0.0, (last - first) / DAY_MS), labels(root), settings.allowed_lateness_ms)
+        yield Ground(root, when, max(0.0, (last - first) / DAY_MS), labels(root), settings.allowed_lateness_ms)
     except (OSError, pa.ArrowInvalid) as error:
         raise Wrong(f"the archive below {root} cannot be read: {error}") from error
 
 
-def _report(rule: Rule, ground: _Ground) -> Report:
+def _report(rule: Rule, ground: Ground) -> Report:
     return report(rule, ground.run([rule]), ground.known, ground.days)
 
 
@@ -201,7 +201,8 @@ def _day(text: str) -> int | None:
     return int(day.astimezone(UTC).timestamp() * 1000)
 
 
-def _rule(path: Path) -> Rule:
+def read_rule(path: Path) -> Rule:
+    """The rule of a file; what is wrong with it in one line."""
     try:
         return load_rule(path)
     except RuleError as error:

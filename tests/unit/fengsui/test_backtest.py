@@ -285,7 +285,7 @@ def test_a_sweep_shows_what_each_value_would_have_done(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("vary", "over", "words"),
     [
-        ("value > 9", "1:2:1", "it holds (> value 8)"),
+        ("value > 9", "1:2:1", "it holds value > 8"),
         ("value", "1:2:1", "must be a bool"),
         ("value > value", "1:2:1", "no comparison with a number"),
         ("valu > 8", "1:2:1", "did you mean 'value'?"),
@@ -340,6 +340,49 @@ def test_a_page_needs_nothing_beside_it_and_runs_nothing(tmp_path: Path, capsys:
     with pytest.raises(SystemExit):
         main(["rules", "backtest", str(strict), "--archive", str(root), "--html", str(tmp_path / "no" / "x.html")])
     assert "cannot be written" in capsys.readouterr().err
+
+
+def whys(capsys: pytest.CaptureFixture[str], *tokens: str) -> list[dict[str, Any]]:
+    """The events that `rules why` tells of."""
+    main(["rules", "why", *tokens, "--json"])
+    events: list[dict[str, Any]] = json.loads(capsys.readouterr().out.splitlines()[-1])["events"]
+    return events
+
+
+def test_why_and_why_not_for_a_subject_and_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last events up to the time, with every part of the condition; the clue has the id of the back-test."""
+    root, path = tmp_path / "archive", tmp_path / "loose.yaml"
+    clues = noisy(root).clues.to_dicts()
+    path.write_text(rule(**LOOSE).text, "utf-8")
+    given = (str(path), SHOP, "--archive", str(root))
+    found = whys(capsys, *given, "--at", "2026-01-05 01:30", "--last", "2")
+    assert [(one["event_id"], one["verdict"]) for one in found] == [("e60", "clue"), ("e61", "in an episode")]
+    assert found[0]["clue_id"] == clues[1]["clue_id"]
+    assert found[0]["parts"] == [{"text": "value > 8", "holds": True, "alternatives": []}]
+    assert found[0]["values"]["value"] == 12.0
+    main(["rules", "why", *given])
+    assert "✓ value > 8" in capsys.readouterr().out
+    main(["rules", "why", str(path), OTHER, "--archive", str(root)])
+    assert "没有会触发该规则的事件" in capsys.readouterr().out
+
+
+def test_why_for_a_region(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Events of all its subjects, as the regional stage would have had them."""
+    root, path = tmp_path / "archive", tmp_path / "crowd.yaml"
+    archive(root, [event(0), event(1, subject=OTHER), event(2, region="110101"), event(3, subject=OTHER)])
+    features = "{n: {agg: distinct, of: subject, within: 1h, by: region}}"
+    path.write_text(
+        rule(features=features, when='"n >= 2"', explain="{n}", episode="{by: region, quiet: 1h}").text, "utf-8"
+    )
+    found = whys(capsys, str(path), "region:320102", "--archive", str(root))
+    assert [(one["values"]["n"], one["verdict"]) for one in found] == [
+        (1, "when is not true"), (2, "clue"), (2, "in an episode"),
+    ]  # fmt: skip
+    for wrong in ((SHOP,), ("region:320102", "--at", "noon"), ("region:320102", "--last", "0")):
+        with pytest.raises(SystemExit) as leaving:
+            main(["rules", "why", str(path), *wrong, "--archive", str(root)])
+        assert leaving.value.code == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def _frames(draw: st.DrawFn) -> list[pl.DataFrame]:
