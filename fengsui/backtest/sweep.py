@@ -21,6 +21,7 @@ from rules.load import COLUMNS
 from rules.model import Condition
 from rules.sql import parse
 from rules.tree import Node, Type, canonical, walk
+from rules.words import said
 
 APART: Final = "~"  # between a rule's id and the number of a variant; no id holds it
 MOST: Final = 50  # values
@@ -61,9 +62,7 @@ def comparison(rule: Rule, text: str) -> Node:
         raise ValueError(f"'{text}' is no comparison with a number")
     there = [node for node in walk(rule.when.tree) if canonical(node) == canonical(wanted)]
     if not there:
-        known = sorted(
-            {canonical(n) for n in walk(rule.when.tree) if n.op in _COMPARISONS and any(map(_number, n.args))}
-        )
+        known = sorted({said(n) for n in walk(rule.when.tree) if n.op in _COMPARISONS and any(map(_number, n.args))})
         raise ValueError(f"'when' does not hold '{text}'; it holds {', '.join(known) or 'no comparison with a number'}")
     return wanted
 
