@@ -130,11 +130,14 @@ class _Session:
         keys = [(p.topic, p.partition) for p in partitions]
         opened = self._open(keys)
         consumer.incremental_assign([TopicPartition(*key, opened.get(key, 0)) for key in keys])
+        consumer.resume([TopicPartition(*key) for key in opened])  # a pause outlives its assignment
+        _log.info("archive.assigned", partitions=len(keys), opened=len(opened))
         self._waiting.update(key for key in keys if key not in opened)
         if self._waiting:
             consumer.pause([TopicPartition(*key) for key in self._waiting])
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        _log.info("archive.revoked", partitions=len(partitions))
         for partition in partitions:
             key = (partition.topic, partition.partition)
             self._waiting.discard(key)
@@ -282,6 +285,7 @@ def consumer_config(client: Mapping[str, Any], group: str) -> dict[str, Any]:
         "enable.partition.eof": True,  # tells how far the log is read though nothing but markers was there
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": 10_000,
+        "max.poll.interval.ms": 60_000,  # also how long the group waits for a member that the broker still believes in
         "heartbeat.interval.ms": 2_000,
         "topic.metadata.refresh.interval.ms": 5_000,
         "allow.auto.create.topics": False,

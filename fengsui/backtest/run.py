@@ -17,7 +17,7 @@ from typing import Any, Final
 import polars as pl
 
 from fengsui.backtest import copies
-from fengsui.backtest.log import Log, Slice, end_of, partitions, refused
+from fengsui.backtest.log import Log, Slice, end_of, partitions, refused, size
 from rules import Filter, Judge, Lists, Rule
 from rules.clues import SCHEMA
 from rules.plan import scoped
@@ -27,6 +27,7 @@ from topics.events import KINDS
 
 # Cause before effect, where two records arrived in the same moment: as the detect stage has it.
 ORDER: Final = ("opinion", "complaint", "iot", "video", "inspection", "penalty")
+SMALL: Final = 500_000  # offsets: as long as they take, another process takes to begin
 UNCAPPED: Final = 2**40  # clues an hour: an analyst wants to see all of a noisy rule
 
 
@@ -84,6 +85,7 @@ def backtest(
     began, count, when = time.perf_counter(), partitions(root), when or Slice()
     given = Given(tuple(_live(rules)), tuple(filters), lists or {}, lateness, cap_per_hour)
     bad, end = refused(root), end_of(root)
+    processes = processes or (1 if size(root) < SMALL else os.cpu_count() or 1)
     end = end if when.until is None else min(end, when.until)
     wider = (
         when
@@ -125,7 +127,7 @@ def _sum(total: dict[Any, int], part: Mapping[Any, int]) -> None:
 
 def _mapped(work: Any, jobs: Sequence[Any], processes: int) -> Iterator[Backtest]:
     """Each job in a process of its own choosing; in this one where that is all there is."""
-    workers = min(processes or os.cpu_count() or 1, len(jobs))
+    workers = min(processes, len(jobs))
     if workers <= 1:
         yield from (work(*job) for job in jobs)
         return

@@ -40,6 +40,7 @@ app = App(name="rules", help="规则：检查、测试、发布 Rule files: chec
 app.command("fengsui.cli.rules_backtest:backtest", name="backtest")
 app.command("fengsui.cli.rules_backtest:sweep", name="sweep")
 app.command("fengsui.cli.rules_why:why", name="why")
+app.command("fengsui.cli.rules_health:rules_health", name="health")
 
 
 @app.command

@@ -265,6 +265,41 @@ def test_a_full_disk_costs_time_only(settings: Settings, monkeypatch: pytest.Mon
     assert report.records == 200
 
 
+def test_what_a_full_disk_paused_goes_on_when_it_is_given_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partition is paused by a full disk, goes to a second archiver meanwhile, and comes back: librdkafka keeps a pause."""
+    make_topics(settings, "clues", partitions=2)
+    real, full = pq.write_table, threading.Event()
+
+    def write(rows: Any, file: Any, **given: Any) -> None:
+        if full.is_set():
+            raise OSError(28, "No space left on device")
+        real(rows, file, **given)
+
+    def archived() -> int:
+        return sum(positions(settings.archive_dir, "clues").values())
+
+    monkeypatch.setattr(pq, "write_table", write)
+    stalls = value("fengsui_reader_stalls_total", reader="archive")
+    with archiving(settings):
+        send(settings, "clues", [(b"k%d" % i, b"v") for i in range(40)])
+        until(lambda: archived() == 40)
+        full.set()
+        before = value("fengsui_archive_waits_total", cause="disk")
+        send(settings, "clues", [(b"k%d" % i, b"v") for i in range(40)])
+        until(lambda: value("fengsui_archive_waits_total", cause="disk") >= before + 2)  # both partitions
+        with archiver_process(settings, settings.group) as other:
+            until(lambda: archived() > 40)  # its disk has room: one of the two is its own now
+            full.clear()
+            other.kill()
+        until(lambda: archived() == 80)
+        send(settings, "clues", [(b"k%d" % i, b"v") for i in range(40)])
+        until(lambda: archived() == 120)
+        assert check(settings).ok
+    assert value("fengsui_reader_stalls_total", reader="archive") == stalls  # nobody had to find out
+
+
 def test_retention_is_told_apart_from_loss(settings: Settings) -> None:
     """Records deleted before they were archived are noted as such; those deleted afterwards stay in the archive."""
     make_topics(settings, "ticks", partitions=1)
