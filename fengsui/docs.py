@@ -12,6 +12,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from dashboards import grafana
 from fengsui.cli.common import say
+from rules.schema import filter_schema, rule_schema
 from topics import lock
 from topics.catalogue import DAY, TOPICS, Topic
 from topics.reasons import REASONS
@@ -117,8 +118,14 @@ def made() -> dict[Path, str]:
         Path("docs/reasons.md"): reasons_page(),
         Path("docs/metrics.md"): metrics_page(),
         grafana.PATH.relative_to(ROOT): grafana.text(),
+        Path("docs/schemas/rule.json"): _json(rule_schema()),
+        Path("docs/schemas/filter.json"): _json(filter_schema()),
         lock.PATH.relative_to(ROOT): json.dumps(lock.merged(published, lock.current()), indent=1) + "\n",
     }
+
+
+def _json(schema: dict[str, object]) -> str:
+    return json.dumps(schema, ensure_ascii=False, indent=1) + "\n"
 
 
 def write() -> list[Path]:
