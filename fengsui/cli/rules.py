@@ -27,6 +27,8 @@ from rules import (
 from rules.derived import SCORE
 from rules.durations import spoken
 from rules.errors import meant
+from rules.lock import NAME, Locked, LockError, behind, locked, read
+from rules.lock import text as lock_text
 from rules.selftest import Report, missing
 from topics.codes import DEPARTMENTS, SECTORS, SEVERITIES
 from topics.events import KINDS
@@ -53,6 +55,7 @@ def check(path: Packs = PACKS, *, json: Json = False) -> None:
     rules, errors = scan(_existing(path))
     filters, wrong = scan_filters(path, rules)
     errors += wrong
+    errors += [RuleError(str(path / NAME), 1, 1, said) for said in _behind(path, rules, filters)]
     errors += [
         RuleError(r.path, 1, 1, f"rule {r.id} {missing(r)}") for r in rules if missing(r) and r.status != "draft"
     ]
@@ -146,6 +149,9 @@ def publish(path: Packs = PACKS, *, actor: str = "", json: Json = False) -> None
         actor: Who publishes; default: the user of this shell.
     """
     rules, filters = _load(path), _filters(path)
+    unknown = _behind(path, rules, filters)
+    if unknown:
+        raise Failed(f"not published: {unknown[0]}; run `fengsui rules lock {path}` and look at what changed")
     failed = run_tests(rules).failed
     if failed:
         raise Failed(f"not published: test '{failed[0].name}' of {failed[0].rule}: {failed[0].problem}")
@@ -159,6 +165,34 @@ def publish(path: Packs = PACKS, *, actor: str = "", json: Json = False) -> None
         say_json({"published": count, "versions": versions, "filters": {one.id: one.version for one in filters}})
     else:
         say(f"已发布 {len(rules)} 条规则 rules, {len(filters)} 条例外 filters published")
+
+
+@app.command
+def lock(path: Packs = PACKS, *, json: Json = False) -> None:
+    """锁定版本: write down each rule's version (rules.lock); `check` and `publish` then refuse what it does not know.
+
+    Args:
+        path: A folder of rules; default: the starter packs.
+    """
+    if not path.is_dir():
+        raise Wrong(f"{path} is not a folder")
+    rules, filters = _load(path), _filters(path)
+    before = _locked(path)
+    try:
+        after = locked(before, rules, filters)
+        (path / NAME).write_text(lock_text(after), "utf-8")
+    except (LockError, OSError) as error:
+        raise Wrong(str(error)) from error
+    changed = sorted(key for key, one in after.items() if key not in before or before[key].version != one.version)
+    gone = sorted(key for key, one in after.items() if one.gone and not before[key].gone)
+    if json:
+        say_json({"locked": len(after), "changed": {key: after[key].number for key in changed}, "gone": gone})
+        return
+    for key in changed:
+        say(f"~ {key}  第 {after[key].number} 版 version {after[key].version}")
+    for key in gone:
+        say(f"- {key}  已移除,编号不再使用 gone, its id is not used again")
+    say(f"{len(after)} 条已锁定 locked in {path / NAME}")
 
 
 @app.command
@@ -224,6 +258,20 @@ def _load(path: Path) -> list[Rule]:
         return load_packs(_existing(path))
     except RuleError as error:
         raise Wrong(str(error)) from error
+
+
+def _locked(path: Path) -> dict[str, Locked]:
+    """The lock of a folder; empty where there is none."""
+    place = path / NAME
+    try:
+        return read(place.read_text("utf-8")) if place.is_file() else {}
+    except (LockError, OSError) as error:
+        raise Wrong(str(error)) from error
+
+
+def _behind(path: Path, rules: list[Rule], filters: list[Filter]) -> list[str]:
+    """What a folder's lock does not know; nothing where there is no lock."""
+    return behind(_locked(path), rules, filters) if (path / NAME).is_file() else []
 
 
 def _filters(path: Path) -> list[Filter]:

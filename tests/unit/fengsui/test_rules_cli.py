@@ -106,3 +106,31 @@ def test_wrong_use_exits_two(
     assert code == 2
     assert len(err.splitlines()) == 1
     assert "Traceback" not in err
+
+
+def test_a_lock_shows_what_changed_and_check_refuses_what_it_does_not_know(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a lock file nothing is asked; with one, a changed meaning must be locked before it passes."""
+    path = tmp_path / "food-cold-store-warm.yaml"
+    path.write_text(GOOD, "utf-8")
+    main(["rules", "check", str(tmp_path)])
+    main(["rules", "lock", str(tmp_path), "--json"])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["changed"] == {"food-cold-store-warm": 1}
+    path.write_text(GOOD + "# a comment\n", "utf-8")
+    main(["rules", "check", str(tmp_path)])
+    path.write_text(GOOD.replace("avg_10m > 8", "avg_10m > 7"), "utf-8")
+    capsys.readouterr()
+    for command in ("check", "publish"):
+        with pytest.raises(SystemExit) as leaving:
+            main(["rules", command, str(tmp_path)])
+        assert leaving.value.code == 1
+        told = capsys.readouterr()
+        assert "food-cold-store-warm means something else than in rules.lock" in told.out + told.err
+    main(["rules", "lock", str(tmp_path)])
+    assert "第 2 版" in capsys.readouterr().out
+    main(["rules", "check", str(tmp_path)])
+    (tmp_path / "rules.lock").write_text("<<<<<<< HEAD", "utf-8")
+    with pytest.raises(SystemExit) as broken:
+        main(["rules", "check", str(tmp_path)])
+    assert broken.value.code == 2
