@@ -4,15 +4,15 @@ import getpass
 import re
 import sys
 import time
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from fengsui.cli.common import Failed, Wrong, say, say_json
 from fengsui.cli.rules_live import connected, entries
+from fengsui.cli.times import day
 from fengsui.publishing import put_entries
-from rules.explain import BEIJING, beijing
+from rules.explain import beijing
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
@@ -32,7 +32,7 @@ def add(name: str, *given: str, until: Until = "", why: str = "", json: Json = F
         given: Entries (uscc:91…, site:…), or `-` to read them from stdin, one a line.
         why: A word for whoever reads the list.
     """
-    found, ends = _given(name, given), _day(until)
+    found, ends = _given(name, given), day(until)
     if ends is not None and ends <= time.time() * 1000:
         raise Wrong(f"{until} is over already: the entries would count for events of the past only")
     body = {"why": why, "actor": getpass.getuser()}
@@ -91,16 +91,6 @@ def _given(name: str, given: tuple[str, ...]) -> list[str]:
     if not found:
         raise Wrong("name at least one entry")
     return found
-
-
-def _day(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=BEIJING)
-    except ValueError as error:
-        raise Wrong("a day is written like 2026-12-31") from error
-    return int(day.astimezone(UTC).timestamp() * 1000)
 
 
 def _put(name: str, records: dict[str, tuple[dict[str, Any], int | None] | None]) -> None:

@@ -4,7 +4,6 @@ said."""
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,10 +19,10 @@ from fengsui.backtest.log import Slice, end_of, partitions, start_of
 from fengsui.backtest.report import Report, as_json, difference, report
 from fengsui.backtest.sweep import comparison, curve, values, variants
 from fengsui.cli.common import Wrong, say, say_json
+from fengsui.cli.times import day
 from fengsui.runfile import with_run
 from fengsui.settings import load
 from rules import Filter, Rule, RuleError, load_filter, load_rule
-from rules.explain import BEIJING
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
 Directory = Annotated[Path | None, Parameter(name="--archive", help="The archive's folder; default: the settings'.")]
@@ -126,7 +125,7 @@ def sweep(
 def readable(archive: Path | None, from_: str, to: str) -> Iterator[Ground]:
     """The archive that is asked for; what is wrong with it in one line."""
     settings = with_run(load())
-    root, when = archive or settings.archive_dir, Slice(_day(from_), _day(to))
+    root, when = archive or settings.archive_dir, Slice(day(from_), day(to))
     if when.since is not None and when.until is not None and when.since >= when.until:
         raise Wrong("--to is not after --from")
     if partitions(root) == 0:
@@ -164,8 +163,8 @@ def _say(rule: Rule, said: dict[str, Any]) -> None:
     say(f"线索 clues: {said['clues']}, 每天 a day {said['per_day']:.1f}; 等级 {_counts(said['by_severity'])}")
     say(f"属实 confirmed {said['confirmed']}, 误报 false {said['false_alarms']}, 未知 unknown {said['unknown']}")
     say(f"查准率 precision {share(said['precision'])}, 查全率 recall {share(said['recall'])}")
-    for day, n in said["by_day"].items():
-        say(f"  {day}  {n}")
+    for date, n in said["by_day"].items():
+        say(f"  {date}  {n}")
     say(f"辖区 regions: {_counts(said['by_region'])}")
     if said["hidden"]:
         say(f"被例外隐藏的触发 firings hidden: {_counts(said['hidden'])}")
@@ -189,16 +188,6 @@ def _say_difference(words: str, other: dict[str, Any]) -> None:
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name or '—'} {n}" for name, n in counts.items()) or "—"
-
-
-def _day(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=BEIJING)
-    except ValueError as error:
-        raise Wrong("a day is written like 2026-03-01") from error
-    return int(day.astimezone(UTC).timestamp() * 1000)
 
 
 def read_rule(path: Path) -> Rule:

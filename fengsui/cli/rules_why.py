@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +12,9 @@ from fengsui.backtest.log import Slice
 from fengsui.backtest.why import seen
 from fengsui.cli.common import Wrong, say, say_json
 from fengsui.cli.rules_backtest import Directory, Json, read_rule, readable
+from fengsui.cli.times import minute
 from rules import Rule
-from rules.explain import BEIJING, beijing
+from rules.explain import beijing
 from rules.witness import Part, Seen
 from topics.codes import SEVERITIES
 
@@ -49,7 +49,7 @@ def why(
         rule: A rule file.
         key: A subject (uscc:…, site:…), or region:320102, person:…, chain:… of a rule judged by one.
     """
-    mine, until = read_rule(rule), _moment(at)
+    mine, until = read_rule(rule), minute(at)
     if last < 1:
         raise Wrong("--last is 1 or more")
     _check(mine, key)
@@ -100,13 +100,3 @@ def _check(rule: Rule, key: str) -> None:
     if not rest or (rule.foreign is not None and scheme != rule.foreign):
         wanted = f"{rule.foreign}:…" if rule.foreign else "a subject like uscc:… or site:…"
         raise Wrong(f"this rule is judged by {wanted}, not by '{key[:60]}'")
-
-
-def _moment(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=BEIJING)
-    except ValueError as error:
-        raise Wrong("a time is written like 2026-03-01 10:00") from error
-    return int(moment.astimezone(UTC).timestamp() * 1000)
