@@ -21,12 +21,15 @@ def publish(settings: Settings, rules: list[tuple[Rule, str]], actor: str, filte
     """Write rules (with the text of their files) and filters to the rules topic; returns how many. Raises RuntimeError on a lost
     one."""
     at = int(time.time() * 1000)
-    said = [(rule.id, rule.version, text) for rule, text in rules]
-    said += [(FILTER_KEY + one.id, one.version, one.text) for one in filters]
-    names = ("rule_id", "version", "text", "actor", "published_at")
-    records = [dict(zip(names, (*one, actor, at), strict=True)) for one in said]
-    _put(settings, "rules", [(str(record["rule_id"]), encode(RULE, record)) for record in records])
-    return len(records)
+    said = {rule.id: (rule.version, text) for rule, text in rules}
+    said |= {FILTER_KEY + one.id: (one.version, one.text) for one in filters}
+    base = {"actor": actor, "published_at": at}
+    _put(
+        settings,
+        "rules",
+        [(key, encode(RULE, base | {"rule_id": key, "version": v, "text": text})) for key, (v, text) in said.items()],
+    )
+    return len(said)
 
 
 def withdraw(settings: Settings, ids: Sequence[str]) -> None:

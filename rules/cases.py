@@ -5,13 +5,12 @@ A test starts at midnight, Beijing time, of Monday 2026-01-05, unless its `start
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from rules.derived import moment
 from rules.durations import milliseconds
 from rules.errors import meant
-from rules.explain import BEIJING
+from rules.explain import from_beijing
 from rules.model import RANKS, Case, Expected
 from rules.nodes import Value
 from topics.events import KINDS, Kind
@@ -71,11 +70,10 @@ def _entries(value: Value) -> tuple[tuple[str, int | None], ...]:
 def _start(value: Value | None) -> int:
     text = value.string() if value else START
     try:
-        moment = datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=BEIJING)
+        return from_beijing(text, "%Y-%m-%d %H:%M")
     except ValueError:
         assert value is not None  # noqa: S101 - the default reads
         value.fail("start is written like 2026-01-05 08:00, Beijing time")
-    return int(moment.astimezone(UTC).timestamp() * 1000)
 
 
 def _expected(value: Value) -> Expected:

@@ -13,14 +13,12 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 
-from rules.errors import SqlError
-from rules.explain import BEIJING
+from rules.conditions import condition
+from rules.explain import from_beijing
 from rules.model import Derived
 from rules.nodes import Value
-from rules.sql import parse
 from rules.tree import TRUE, Node, Type, canonical, conjuncts
 
 SCORE: Final = "score"
@@ -43,7 +41,7 @@ def score(value: Value, types: Mapping[str, Type]) -> Derived:
         value.fail(f"a score has 1 to {MOST_PARTS} parts")
     for item in items:
         keys = item.mapping(("when", "points", "why"), ("when", "points"))
-        holds, points = _condition(keys["when"], types), _number(keys["points"])
+        holds, points = condition(keys["when"], types).tree, _number(keys["points"])
         if points.args[0] == 0:
             keys["points"].fail("a part without points changes nothing")
         one = Node("case", "number", (holds, points, _ZERO))
@@ -107,7 +105,7 @@ def _tests(keys: Mapping[str, Value], types: Mapping[str, Type]) -> Iterator[Nod
     for name in sorted(keys.keys() - {*_OWN}):
         yield _region(keys[name]) if name == "region" else _equal(name, keys[name], types[name])
     if "when" in keys:
-        yield _condition(keys["when"], types)
+        yield condition(keys["when"], types).tree
     if "months" in keys:
         yield _months(keys["months"])
     since, until = (moment(keys[name]) if name in keys else None for name in ("from", "until"))
@@ -169,10 +167,9 @@ def _months(value: Value) -> Node:
 def moment(value: Value) -> int:
     """Midnight in Beijing of a day, ms UTC."""
     try:
-        day = datetime.strptime(value.string(), "%Y-%m-%d").replace(tzinfo=BEIJING)
+        return from_beijing(value.string(), "%Y-%m-%d")
     except ValueError:
         value.fail("a day is written like 2026-07-01; it begins at midnight, Beijing time")
-    return int(day.astimezone(UTC).timestamp() * 1000)
 
 
 def _number(value: Value) -> Node:
@@ -184,13 +181,6 @@ def _number(value: Value) -> Node:
     if not math.isfinite(number):
         value.fail(f"a number is needed here, not '{text[:40]}'")
     return Node("literal", "number", (int(number) if number.is_integer() and abs(number) <= 2**53 else number,))
-
-
-def _condition(value: Value, types: Mapping[str, Type]) -> Node:
-    try:
-        return parse(value.string(), types)
-    except SqlError as error:
-        value.fail(error.message, error.offset)
 
 
 def _all(parts: Iterator[Node]) -> Node:

@@ -73,6 +73,15 @@ def _show(name: str, value: object, spec: str) -> str:
     return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
 
 
+def from_beijing(text: str, shape: str) -> int:
+    """ms UTC of a time that people wrote in a shape of `strptime`. Raises ValueError.
+
+    >>> from_beijing("2026-01-05 10:00", "%Y-%m-%d %H:%M")
+    1767578400000
+    """
+    return int(datetime.strptime(text, shape).replace(tzinfo=BEIJING).timestamp() * 1000)
+
+
 def beijing(ms: int) -> str:
     """A time for people.
 

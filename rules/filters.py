@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from rules.conditions import condition
 from rules.derived import bounds, moment
-from rules.errors import RuleError, SqlError, meant
+from rules.errors import RuleError, meant
 from rules.load import COLUMNS, files, identifier
 from rules.model import Condition, Rule, version_of
-from rules.nodes import Value, compose
-from rules.sql import parse
+from rules.nodes import compose
 from rules.tree import TRUE, Node
 from topics.codes import SECTORS
 
@@ -118,7 +118,7 @@ def parse_filter(text: str, path: str) -> Filter:
         keys["until"].fail(
             f"until is after from, by {LONGEST_DAYS} days at most: an exception is looked at once a year"
         )
-    where = _where(keys["where"]) if "where" in keys else Condition(TRUE, "true")
+    where = condition(keys["where"], COLUMNS) if "where" in keys else Condition(TRUE, "true")
     return Filter(
         identifier(keys["id"]),
         rules,
@@ -131,11 +131,3 @@ def parse_filter(text: str, path: str) -> Filter:
         path,
         text,
     )
-
-
-def _where(value: Value) -> Condition:
-    text = value.string()
-    try:
-        return Condition(parse(text, COLUMNS), text)
-    except SqlError as error:
-        value.fail(error.message, error.offset)

@@ -14,6 +14,7 @@ from typing import Final
 
 from rules import derived, explain, reach
 from rules.cases import duration, read_case
+from rules.conditions import condition
 from rules.durations import spoken
 from rules.errors import RuleError, SqlError, meant
 from rules.model import (
@@ -185,7 +186,7 @@ def _suppress(keys: Mapping[str, Value], types: Mapping[str, Type]) -> tuple[Sup
     found = []
     for item in keys["suppress"].many():
         given = item.mapping(("when", "why"), ("when", "why"))
-        found.append(Suppression(_condition(given["when"], types), given["why"].string()))
+        found.append(Suppression(condition(given["when"], types), given["why"].string()))
     return tuple(found)
 
 
@@ -221,17 +222,9 @@ def _code(value: Value, known: Iterable[str], what: str) -> str:
     return code
 
 
-def _condition(value: Value, types: Mapping[str, Type]) -> Condition:
-    text = value.string()
-    try:
-        return Condition(parse(text, types), text)
-    except SqlError as error:
-        value.fail(error.message, error.offset)
-
-
 def _when(top: Value, types: Mapping[str, Type], features: tuple[Feature, ...], on: tuple[str, ...]) -> Condition:
     """`when`; with a `sequence` it holds on events that complete it."""
-    given = _condition(top.keys["when"], types) if "when" in top.keys else None
+    given = condition(top.keys["when"], types) if "when" in top.keys else None
     if "sequence" not in top.keys:
         return given or top.fail("key 'when' is missing")
     step, last = features[-1].where, features[-1].steps[-1]
@@ -257,7 +250,7 @@ def _severity(value: Value, types: Mapping[str, Type]) -> tuple[tuple[str, Condi
     if not bands:
         value.fail("severity needs at least one colour")
     graver_first = sorted(bands, key=lambda colour: -RANKS[colour])
-    return tuple((colour, _condition(bands[colour], types)) for colour in graver_first)
+    return tuple((colour, condition(bands[colour], types)) for colour in graver_first)
 
 
 def _absence(value: Value, episode: Episode, on: tuple[str, ...]) -> Absence:
@@ -269,7 +262,7 @@ def _absence(value: Value, episode: Episode, on: tuple[str, ...]) -> Absence:
     grace = duration(keys["grace"]) if "grace" in keys else 0
     if not 0 <= grace <= LONGEST_WINDOW:
         keys["grace"].fail(f"grace is at most {spoken(LONGEST_WINDOW)}")
-    of = _condition(keys["of"], COLUMNS) if "of" in keys else None
+    of = condition(keys["of"], COLUMNS) if "of" in keys else None
     if of is not None and not reach.feeders(episode.by, None, of.tree):
         keys["of"].fail(f"no kind of event can be what is awaited ({', '.join(episode.by)} and condition together)")
     return Absence(of, _within(keys["within"]), grace)
@@ -321,7 +314,7 @@ def _feature(name: str, value: Value) -> Feature:
     if of is None and agg != "count":
         value.fail(f"{agg} needs 'of', the column it is taken of")
     type_ = _feature_type(value, agg, of)
-    where = _condition(keys["where"], COLUMNS) if "where" in keys else None
+    where = condition(keys["where"], COLUMNS) if "where" in keys else None
     feature = Feature(name, agg, of, within, by, where, type_)
     if not reach.feeders(by, of, where.tree if where else TRUE):
         value.fail(f"no kind of event has what feature '{name}' asks for (by, of and where together)")
@@ -350,7 +343,7 @@ def _sequence(name: str, value: Value, within: int, by: tuple[str, ...]) -> Feat
             keys[wrong].fail(f"a sequence has steps, no {wrong}")
     if "steps" not in keys:
         value.fail("a sequence needs 'steps', the conditions of its events in their order")
-    steps = tuple(_condition(item, COLUMNS) for item in keys["steps"].many())
+    steps = tuple(condition(item, COLUMNS) for item in keys["steps"].many())
     if not 2 <= len(steps) <= MOST_STEPS:  # noqa: PLR2004 - said in the message
         keys["steps"].fail(f"a sequence has 2 to {MOST_STEPS} steps")
     for item, step in zip(keys["steps"].many(), steps, strict=True):

@@ -137,9 +137,9 @@ class Judged:
     @cached_property
     def schema(self) -> dict[str, type[pl.DataType]]:
         """Types of what a clue shows, by name; then its key and rank."""
-        types: dict[str, type[pl.DataType]] = {f.name: feature_dtype(f.agg, f.of) for f in self.rule.features}
-        types |= {one.name: pl.Float64 for one in self.rule.derived}
-        shown = {name: types.get(name) or DTYPES.get(name) or LOG_TYPES[name] for name, _ in self.told}
+        dtypes: dict[str, type[pl.DataType]] = {f.name: feature_dtype(f.agg, f.of) for f in self.rule.features}
+        dtypes |= {one.name: pl.Float64 for one in self.rule.derived}
+        shown = {name: dtypes.get(name) or DTYPES.get(name) or LOG_TYPES[name] for name, _ in self.told}
         return shown | {absence.KEY: pl.String, absence.RANK: pl.Int64}
 
     @cached_property
@@ -236,11 +236,11 @@ def judged(rule: Rule, order: int, lists: Lists, filters: Sequence[Filter] = ())
     hides = [("rule", one.when.tree) for one in rule.suppress] + [(one.id, one.hidden) for one in mine]
     reads = {f.name: read(f, rule.foreign) for f in rule.features}
     features = {name: found.column for name, found in reads.items()}
-    names = {name: pl.col(name) for name in DTYPES} | {name: pl.col(column) for name, column in features.items()}
+    names = physical(features)
     ((colour, condition), *more) = rule.severity
     plain = not more and condition.tree == TRUE
     severity = frozenset[str]().union(*(c.columns for _, c in rule.severity))
-    shown = rule.when.columns | severity | explain.check(rule.explain, _types(rule)) | features.keys()
+    shown = rule.when.columns | severity | explain.check(rule.explain, types(rule)) | features.keys()
     shown |= {one.name for one in rule.derived}
     return Judged(
         rule,
@@ -280,9 +280,15 @@ def _rank(bands: tuple[tuple[str, Condition], ...], names: Mapping[str, pl.Expr]
     return result
 
 
-def _types(rule: Rule) -> dict[str, Type]:
-    types = {name: TYPES[dtype] for name, dtype in DTYPES.items()} | {f.name: f.type for f in rule.features}
-    return types | {one.name: "number" for one in rule.derived}
+def physical(features: Mapping[str, str]) -> dict[str, pl.Expr]:
+    """What conditions read by name: event columns, and features (name -> physical column)."""
+    return {name: pl.col(name) for name in DTYPES} | {name: pl.col(column) for name, column in features.items()}
+
+
+def types(rule: Rule) -> dict[str, Type]:
+    """What conditions of a rule may name, and of what type each is."""
+    found = {name: TYPES[dtype] for name, dtype in DTYPES.items()} | {f.name: f.type for f in rule.features}
+    return found | {one.name: "number" for one in rule.derived}
 
 
 def feature_dtype(agg: str, of: str | None) -> type[pl.DataType]:

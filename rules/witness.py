@@ -68,9 +68,7 @@ class Witness:
         self._judge = Judge([self._rule], scope=scope, lateness=lateness, lists=lists, filters=filters)
         self._probe = Judge([probe], scope=scope, lateness=lateness, lists=lists)
         self._judged = plan.judged(self._rule, 0, lists, filters)
-        self._names = {name: pl.col(name) for name in plan.DTYPES} | {
-            name: pl.col(column) for name, column in self._judged.features.items()
-        }
+        self._names = plan.physical(self._judged.features)
         self._lists = lists
 
     def columns(self, kind: str) -> frozenset[str]:

@@ -26,14 +26,11 @@ from streams.stage import Arrays, ControlRecord, Outbox
 from topics.buffers import counted
 from topics.catalogue import TICKS
 from topics.columns import encode_frame
-from topics.events import KINDS
+from topics.events import KINDS, ORDER
 from topics.records import CLUE, EXAMPLE, TICK
 from topics.wire import encode
 
 log = structlog.get_logger()
-# Cause before effect, where two records arrived in the same moment: people tell, then someone comes, then someone pays.
-_ORDER = ("opinion", "complaint", "iot", "video", "inspection", "penalty")
-
 _LABELS = ("origin_id", "sector", "severity")  # of the clue counter
 _SIZES_SECONDS = 1.0  # to count what is held costs more than a small batch may; only a gauge waits for it
 
@@ -42,7 +39,7 @@ class Detect:
     """State of one partition of subjects: ids of the day, window features, episodes, models' state."""
 
     name = "detect"
-    topics: tuple[str, ...] = (*(KINDS[kind].topic for kind in _ORDER), TICKS["detect"])
+    topics: tuple[str, ...] = (*(KINDS[kind].topic for kind in ORDER), TICKS["detect"])
     patient: tuple[str, ...] = (TICKS["detect"],)
     controls: tuple[str, ...] = ("rules", "models", "lists")
 

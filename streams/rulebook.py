@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import structlog
 
@@ -12,6 +12,7 @@ from streams.stage import ControlRecord
 from topics.wire import Refused, decode
 
 log = structlog.get_logger()
+T = TypeVar("T", Rule, Filter)
 
 
 class Rulebook:
@@ -43,16 +44,11 @@ class Rulebook:
         changed = False
         for record in records:
             try:
-                changed |= self._reader(topic, record.key)(record)
+                changed |= self._rule(record) if topic == "rules" else self._entry(record)
             except (Refused, RuleError, ValueError, KeyError) as error:  # keys and values are anybody's bytes
                 metrics.REJECTED.labels("control", "bad-rule" if topic == "rules" else "bad-entry").inc()
                 log.warning("control.refused", topic=topic, key=record.key.decode(errors="replace"), error=str(error))
         return changed
-
-    def _reader(self, topic: str, key: bytes) -> Callable[[ControlRecord], bool]:
-        if topic == "lists":
-            return self._entry
-        return self._filter if key.startswith(FILTER_KEY.encode()) else self._rule
 
     def put_in_force(self, judge: Judge, scope: Literal["subject", "foreign"]) -> None:
         """Let a judge go by these rules and lists. A rule that does not compile is left out, and never stops the others."""
@@ -72,32 +68,31 @@ class Rulebook:
             del self._rules[rule.id]
 
     def _rule(self, record: ControlRecord) -> bool:
-        rule_id = record.key.decode()
-        if record.value is None:
-            return self._rules.pop(rule_id, None) is not None
-        rule = parse_rule(decode(record.value)[1]["text"], f"rules/{rule_id}")
-        if rule.id != rule_id:
-            raise ValueError(f"rule {rule.id} under another key: a deletion would miss it")
-        before = self._rules.get(rule.id)
-        self._rules[rule.id] = rule
-        return before is None or before.version != rule.version or before.status != rule.status
-
-    def _filter(self, record: ControlRecord) -> bool:
-        filter_id = record.key.decode().removeprefix(FILTER_KEY)
-        if record.value is None:
-            return self._filters.pop(filter_id, None) is not None
-        found = parse_filter(decode(record.value)[1]["text"], f"filters/{filter_id}")
-        if found.id != filter_id:
-            raise ValueError(f"filter {found.id} under another key: a deletion would miss it")
-        before = self._filters.get(found.id)
-        self._filters[found.id] = found
-        return before is None or before.version != found.version
+        key = record.key.decode()
+        if key.startswith(FILTER_KEY):
+            return _kept(self._filters, key.removeprefix(FILTER_KEY), record.value, parse_filter)
+        return _kept(self._rules, key, record.value, parse_rule)
 
     def _entry(self, record: ControlRecord) -> bool:
         name, _, entry = record.key.decode().partition("/")
         if record.value is None:
-            return self._lists.get(name, {}).pop(entry, entry) != entry
+            entries = self._lists.get(name, {})
+            known = entry in entries
+            entries.pop(entry, None)
+            return known
         found = decode(record.value)[1]
         json.loads(found["body"])
         self._lists.setdefault(name, {})[entry] = found["expires_at"]
         return True
+
+
+def _kept(held: dict[str, T], key: str, value: bytes | None, parse: Callable[[str, str], T]) -> bool:
+    """Keep what a record says of a rule or filter, or forget it; whether its meaning is another now."""
+    if value is None:
+        return held.pop(key, None) is not None
+    found = parse(decode(value)[1]["text"], f"rules/{key}")
+    if found.id != key:
+        raise ValueError(f"{found.id} under another key: a deletion would miss it")
+    before = held.get(key)
+    held[key] = found
+    return before is None or before.version != found.version

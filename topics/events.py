@@ -10,6 +10,7 @@ Float64
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -153,6 +154,9 @@ class Kind:
 def _kind(number: int, code: str, zh: str, en: str, own: tuple[Field, ...]) -> Kind:
     return Kind(code, zh, en, Schema(code.title().replace("-", ""), number, f"{zh} {en}", ENVELOPE + own))
 
+
+# Cause before effect, where two records arrived in the same moment: people tell, then someone comes, then someone pays.
+ORDER: Final = ("opinion", "complaint", "iot", "video", "inspection", "penalty")
 
 KINDS: dict[str, Kind] = {
     kind.code: kind

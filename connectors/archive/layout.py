@@ -80,6 +80,11 @@ def spans(root: Path, topic: str, partition: int | None = None) -> list[Span]:
     return sorted(found, key=lambda span: (span.partition, span.first, span.last))
 
 
+def files(root: Path, topic: str, partition: int | None = None) -> list[str]:
+    """Paths of the files that hold records of a topic, by partition and first offset."""
+    return [str(span.path(root)) for span in spans(root, topic, partition) if not span.gap]
+
+
 def positions(root: Path, topic: str) -> dict[int, int]:
     """Partition -> the offset after the last one covered, of those partitions of a topic that have files."""
     done: dict[int, int] = {}

@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from connectors.archive.layout import spans
+from connectors.archive.layout import files
 from connectors.archive.sql import table_name
 from connectors.archive.table import schema
 
@@ -42,9 +42,8 @@ def main() -> None:
         found = {"error": f"more than {asked['memory_mb']} MB"}
     sys.stdout.write(json.dumps(found, ensure_ascii=False, allow_nan=False))
     sys.stdout.flush()
-    os._exit(
-        0
-    )  # threads of the libraries that still run while Python ends have cost an answer ("exception not rethrown")
+    # Threads of the libraries that still run while Python ends have cost an answer ("exception not rethrown").
+    os._exit(0)
 
 
 def limit(memory_mb: int, seconds: float) -> None:
@@ -101,11 +100,11 @@ def fenced(root: Path, topics: list[str], memory_mb: int) -> duckdb.DuckDBPyConn
 def dataset(root: Path, topic: str) -> Any:
     """The files of a topic as one Arrow data set with the catalogue's columns and `date`; empty when there are none."""
     whole = pa.schema([*schema(topic), *_DATE])
-    files = [str(span.path(root)) for span in spans(root, topic) if not span.gap]
-    if not files:
+    paths = files(root, topic)
+    if not paths:
         return whole.empty_table()
     parts = ds.partitioning(_DATE, flavor="hive")
-    return ds.dataset(files, schema=whole, format="parquet", partitioning=parts, partition_base_dir=str(root / topic))
+    return ds.dataset(paths, schema=whole, format="parquet", partitioning=parts, partition_base_dir=str(root / topic))
 
 
 def _fetch(result: duckdb.DuckDBPyConnection, most: int, most_bytes: int) -> tuple[list[list[Any]], bool]:

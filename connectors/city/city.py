@@ -23,12 +23,10 @@ from connectors.city.register import Register, make_register
 from connectors.city.reports import Scene
 from connectors.city.sensors import FLAGS, Readings, Scale, make_readings
 from connectors.city.truth import Planted
-from topics.events import KINDS
+from topics.events import KINDS, ORDER
 
 Gateway = Literal["http", "file", "kafka", "raw"]
 Ints = npt.NDArray[np.int64]
-# The order within one chunk is the order of cause and effect: people complain, then someone comes, then someone pays.
-KIND_ORDER: Final = ("opinion", "complaint", "iot", "video", "inspection", "penalty")
 GATEWAYS: Final[dict[str, Gateway]] = {
     "complaint": "http",
     "inspection": "http",
@@ -113,7 +111,7 @@ class City:
 
     def _gather(self, told: list[Told], ordinary: list[tuple[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
         """All records by kind, those after now left out."""
-        frames: dict[str, list[pl.DataFrame]] = {kind: [] for kind in KIND_ORDER}
+        frames: dict[str, list[pl.DataFrame]] = {kind: [] for kind in ORDER}
         for kind, frame in [*ordinary, *(pair for t in told for pair in t.frames)]:
             frames[kind].append(frame.filter(pl.col("occurred_at") <= self.now - MINUTE))
         return {kind: pl.concat(parts) for kind, parts in frames.items() if parts}
@@ -123,7 +121,7 @@ class City:
         self._observed: dict[str, Ints] = {}
         kinds, rows, arrivals = [], [], []
         self.repeats = self.too_late = 0
-        for number, kind in enumerate(KIND_ORDER):
+        for number, kind in enumerate(ORDER):
             rng = np.random.default_rng([self.seed, 5, number])
             occurred = self._occurred(kind)
             seen = see(rng, kind, occurred, self.now)
@@ -153,7 +151,7 @@ class City:
         for number in range(chunks):
             where = slice(number * chunk, (number + 1) * chunk)
             kinds, rows, arrived = self._kind[where], self._row[where], self._arrived[where]
-            for code, kind in enumerate(KIND_ORDER):
+            for code, kind in enumerate(ORDER):
                 mine = kinds == code
                 if mine.any():
                     frame = self._frame(kind, rows[mine]).with_columns(_arrived=arrived[mine])

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from connectors.archive.layout import spans
+from connectors.archive.layout import files
 from fengsui.backtest.log import ROWS, merged
 from rules import Judge
 from topics.events import KINDS
@@ -68,10 +68,10 @@ def _of(folder: Path, kind: str, share: int, count: int) -> pl.DataFrame:
 
 def _order(root: Path, share: int) -> pl.DataFrame:
     """Where each copy stood in the archived topic, and when it came."""
-    files = [str(span.path(root)) for span in spans(root, _REKEYED, share) if not span.gap]
-    if not files:
+    paths = files(root, _REKEYED, share)
+    if not paths:
         return pl.DataFrame()
-    said = pl.scan_parquet(files).filter(pl.col("kind").is_not_null())
+    said = pl.scan_parquet(paths).filter(pl.col("kind").is_not_null())
     stood = said.select(
         pl.col("_key").cast(pl.String), "event_id", pl.col("_offset").alias("_order"), pl.col("_ts").alias("_came")
     )

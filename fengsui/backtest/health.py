@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 import polars as pl
 
-from connectors.archive.layout import spans
-from fengsui.backtest.labels import labelled, score
+from connectors.archive.layout import files
+from fengsui.backtest.report import report
 from fengsui.backtest.run import Backtest
 from rules import Rule
 from rules.model import RANKS
@@ -63,14 +63,14 @@ def health(
     found, events = Health(), _events(root)
     seen_in = _counted(events, "sector")
     for rule in rules:
-        mine = tested.clues.filter(pl.col("origin_id") == rule.id)
-        if not mine.height:
+        mine = report(rule, tested, known, days)
+        if not mine.clues.height:
             found.problems.append(Problem(rule.id, "never", 0))
             continue
-        seen, fired = seen_in.get(rule.sector, (0, 0))[1], mine["subject"].n_unique()
+        seen, fired = seen_in.get(rule.sector, (0, 0))[1], mine.clues["subject"].n_unique()
         if seen >= FEWEST_SUBJECTS and fired >= ALWAYS * seen:
             found.problems.append(Problem(rule.id, "always", fired / seen))
-        told = score(labelled(mine, known, rule), known, rule, days)
+        told = mine.score
         if told.precision is not None and told.confirmed + told.false_alarms >= FEWEST_LABELS and told.precision < bar:
             found.problems.append(Problem(rule.id, "imprecise", told.precision))
     found.problems += _overlaps(rules, tested.clues)
@@ -85,9 +85,8 @@ def _events(root: Path) -> pl.LazyFrame:
     names = ["sector", "item_code", "subject", "event_id"]
     parts = [pl.LazyFrame(schema=dict.fromkeys(names, pl.String))]
     for kind in KINDS.values():
-        files = [str(span.path(root)) for span in spans(root, kind.topic) if not span.gap]
-        if files:
-            parts.append(pl.scan_parquet(files).select(names).filter(pl.col("event_id").is_not_null()))
+        if paths := files(root, kind.topic):
+            parts.append(pl.scan_parquet(paths).select(names).filter(pl.col("event_id").is_not_null()))
     return pl.concat(parts)
 
 

@@ -15,7 +15,6 @@ from topics.codes import FEEDBACKS, SECTORS, SEVERITIES
 
 _HERE: Final = Path(__file__).parent
 _WORDS: Final = frozenset({"confirmed", "false-alarm", "unknown"})
-_MOST_ROWS: Final = 200
 
 
 def of_backtest(rule: Rule, said: Mapping[str, Any]) -> str:
@@ -92,7 +91,7 @@ def _difference(words: str, other: Mapping[str, Any]) -> list[tuple[str, Sequenc
             "cells": [sign, one["severity"], beijing(one["occurred_at"]), one["explanation"], one["verdict"]],
         }
         for sign, key in (("+", "added"), ("−", "removed"), ("~", "regraded"))
-        for one in other[key]["shown"][:_MOST_ROWS]
+        for one in other[key]["shown"]
     ]
     if clues:
         tables.append(("逐条差异 Clue by clue", ("", "等级", "时间", "说明", "反馈"), clues))

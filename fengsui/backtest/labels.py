@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from connectors.archive.layout import spans
+from connectors.archive.layout import files
 from rules import Rule
 
 CONFIRMED: Final = "confirmed"
@@ -26,10 +26,10 @@ SCHEMA: Final = {"clue_id": pl.String, "origin_id": pl.String, "key": pl.String,
 
 def labels(root: Path) -> pl.DataFrame:
     """One row a clue with feedback, the last that counts: `SCHEMA`; `minutes` from claim to feedback."""
-    files = [str(span.path(root)) for span in spans(root, "clue-log") if not span.gap]
-    if not files:
+    paths = files(root, "clue-log")
+    if not paths:
         return pl.DataFrame(schema=SCHEMA)
-    fed = pl.scan_parquet(files).filter((pl.col("verb") == "feedback") & pl.col("accepted"))
+    fed = pl.scan_parquet(paths).filter((pl.col("verb") == "feedback") & pl.col("accepted"))
     found = fed.select("clue_id", "seq", pl.col("state").str.json_decode(_STATE).alias("state")).collect()
     last = found.sort("seq").unique("clue_id", keep="last", maintain_order=True).unnest("state")
     minutes = (pl.col("fed_back_at") - pl.col("claimed_at")) / 60_000

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow.parquet as pq
 
-from connectors.archive.layout import Span, spans
+from connectors.archive.layout import DAY_MS, ZONE_MS, Span, files, spans
 from rules.steps import ALWAYS
 from streams.align import SLOT_MS
 from streams.ledger import ledger_partition
@@ -29,7 +29,6 @@ from topics.keys import partitions_of
 
 Ints = npt.NDArray[np.int64]
 ROWS: Final = 50_000  # of one batch: what a judge's fixed costs are small beside, and caches hold
-DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +89,11 @@ def _times(root: Path, span: Span, group: int) -> list[int]:
 
 def refused(root: Path) -> dict[tuple[str, int], Ints]:
     """(topic, partition) -> offsets of events that were refused, ascending."""
-    files = [str(span.path(root)) for span in spans(root, "rejected") if not span.gap]
-    if not files:
+    paths = files(root, "rejected")
+    if not paths:
         return {}
     of_events = pl.col("topic").str.starts_with("events.")
-    found = pl.scan_parquet(files).filter(of_events).select("topic", "partition", "offset").collect()
+    found = pl.scan_parquet(paths).filter(of_events).select("topic", "partition", "offset").collect()
     return {
         (str(topic), int(partition)): np.unique(part["offset"].to_numpy())
         for (topic, partition), part in found.group_by("topic", "partition")
@@ -147,7 +146,7 @@ class Log:
 
     def _may_hold(self, date: str) -> bool:
         """Whether a day's folder can hold something of the slice (days are of log time)."""
-        begins = int(np.datetime64(date, "ms").astype(np.int64)) - 8 * 3_600_000
+        begins = int(np.datetime64(date, "ms").astype(np.int64)) - ZONE_MS
         after = self._when.until is not None and begins >= self._when.until
         before = self._when.since is not None and begins + DAY_MS <= self._when.since
         return not (after or before)
@@ -155,12 +154,11 @@ class Log:
 
 def taken(root: Path, partition: int, count: int, kinds: Collection[str]) -> list[tuple[str, int]]:
     """(kind, offset before which its events were taken) in the order of a task of detect, as far as its progress is archived."""
-    where = ledger_partition("detect", partition, count)
-    files = [str(span.path(root)) for span in spans(root, "progress", where) if not span.gap]
-    if not files:
+    paths = files(root, "progress", ledger_partition("detect", partition, count))
+    if not paths:
         return []
     found = (
-        pl.scan_parquet(files)
+        pl.scan_parquet(paths)
         .select("seq", "slices")
         .drop_nulls()
         .collect()

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import polars as pl
 
@@ -23,10 +23,8 @@ from rules.clues import SCHEMA
 from rules.plan import scoped
 from rules.reach import feeders
 from rules.tree import TRUE
-from topics.events import KINDS
+from topics.events import KINDS, ORDER
 
-# Cause before effect, where two records arrived in the same moment: as the detect stage has it.
-ORDER: Final = ("opinion", "complaint", "iot", "video", "inspection", "penalty")
 SMALL: Final = 500_000  # offsets: as long as they take, another process takes to begin
 UNCAPPED: Final = 2**40  # clues an hour: an analyst wants to see all of a noisy rule
 
@@ -40,6 +38,17 @@ class Given:
     lists: Lists
     lateness: Mapping[str, int]
     cap_per_hour: int
+
+    def judge(self, rules: Sequence[Rule], scope: Literal["subject", "foreign"]) -> Judge:
+        """A judge of some of the rules."""
+        return Judge(
+            rules,
+            scope=scope,
+            lateness=self.lateness,
+            lists=self.lists,
+            filters=self.filters,
+            cap_per_hour=self.cap_per_hour,
+        )
 
 
 @dataclass(slots=True)
@@ -87,11 +96,9 @@ def backtest(
     bad, end = refused(root), end_of(root)
     processes = processes or (1 if size(root) < SMALL else os.cpu_count() or 1)
     end = end if when.until is None else min(end, when.until)
-    wider = (
-        when
-        if when.since is None
-        else replace(when, since=when.since - max(map(_reach, rules)) - max(lateness.values()))
-    )
+    wider = when
+    if when.since is not None:
+        wider = replace(when, since=when.since - max(map(_reach, rules)) - max(lateness.values()))
     with tempfile.TemporaryDirectory(prefix="fengsui-backtest-") as scratch:
         jobs = [(given, root, p, count, _own(bad, p), wider, end, Path(scratch)) for p in range(count)]
         parts = list(_mapped(_by_subject, jobs, processes))
@@ -168,18 +175,8 @@ def _by_subject(
     events: dict[str, int] = {}
     for kinds, group in _groups(given.rules).items():
         read: dict[str, int] = {}
-        judge = Judge(
-            group,
-            scope="subject",
-            lateness=given.lateness,
-            lists=given.lists,
-            filters=given.filters,
-            cap_per_hour=given.cap_per_hour,
-        )
-        other = Judge(group, scope="foreign", lateness={})
-        columns = {
-            kind: judge.columns(kind) | (other.columns(kind) if scoped(group, True) else set()) for kind in kinds
-        }
+        judge, other = given.judge(group, "subject"), given.judge(scoped(group, True), "foreign")
+        columns = {kind: judge.columns(kind) | other.columns(kind) for kind in kinds}
         for n, (kind, frame) in enumerate(Log(root, partition, count, bad, when).events(columns)):
             clues = judge.judge(kind, frame, topic=KINDS[kind].topic, partition=partition)
             found += [clues] if clues.height else []
@@ -205,14 +202,7 @@ def _by_other_keys(given: Given, root: Path, scratch: Path, partition: int, coun
     result = Backtest(pl.DataFrame(schema=SCHEMA))
     found: list[pl.DataFrame] = []
     for kinds, group in _groups(scoped(given.rules, True)).items():
-        judge = Judge(
-            group,
-            scope="foreign",
-            lateness=given.lateness,
-            lists=given.lists,
-            filters=given.filters,
-            cap_per_hour=given.cap_per_hour,
-        )
+        judge = given.judge(group, "foreign")
         for kind, frame in copies.take(root, scratch / "+".join(kinds), kinds, partition, count):
             clues = judge.judge(kind, frame, topic="rekeyed", partition=partition)
             found += [clues] if clues.height else []

@@ -17,10 +17,10 @@ from fengsui.backtest.labels import Score, labelled, score
 from fengsui.backtest.run import Backtest
 from rules import Rule
 from rules.errors import SqlError
-from rules.load import COLUMNS
 from rules.model import Condition
+from rules.plan import types
 from rules.sql import parse
-from rules.tree import Node, Type, canonical, walk
+from rules.tree import Node, canonical, walk
 from rules.words import said
 
 APART: Final = "~"  # between a rule's id and the number of a variant; no id holds it
@@ -52,10 +52,8 @@ def values(first: float, last: float, step: float) -> list[float]:
 
 def comparison(rule: Rule, text: str) -> Node:
     """The comparison of a rule's `when` with a number that is to be varied. Raises ValueError."""
-    types: dict[str, Type] = {**COLUMNS, **{f.name: f.type for f in rule.features}}
-    types |= {one.name: "number" for one in rule.derived}
     try:
-        wanted = parse(text, types)
+        wanted = parse(text, types(rule))
     except SqlError as error:
         raise ValueError(f"'{text}': {error.message}") from error
     if wanted.op not in _COMPARISONS or not any(_number(arg) for arg in wanted.args):

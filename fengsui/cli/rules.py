@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from fengsui.cli.common import Failed, Wrong, say, say_json
+from fengsui.cli.rules_files import existing, filters_of, rules_of
 from fengsui.cli.rules_live import connected, published
 from fengsui.publishing import PACKS
 from fengsui.publishing import publish as publish_to
@@ -17,7 +18,6 @@ from rules import (
     Filter,
     Rule,
     RuleError,
-    load_packs,
     parse_filter,
     parse_rule,
     run_tests,
@@ -52,7 +52,7 @@ def check(path: Packs = PACKS, *, json: Json = False) -> None:
     Args:
         path: A rule file or a folder of them; default: the starter packs.
     """
-    rules, errors = scan(_existing(path))
+    rules, errors = scan(existing(path))
     filters, wrong = scan_filters(path, rules)
     errors += wrong
     errors += [RuleError(str(path / NAME), 1, 1, said) for said in _behind(path, rules, filters)]
@@ -77,7 +77,7 @@ def run(path: Packs = PACKS, *, json: Json = False) -> None:
     Args:
         path: A rule file or a folder of them; default: the starter packs.
     """
-    report = run_tests(_load(path))
+    report = run_tests(rules_of(path))
     failed = len(report.failed)
     if json:
         say_json(_summary(report) | {"failures": [_failure(outcome) for outcome in report.failed]})
@@ -97,7 +97,7 @@ def list_(path: Packs = PACKS, *, json: Json = False) -> None:
     Args:
         path: A rule file or a folder of them; default: the starter packs.
     """
-    rules = _load(path)
+    rules = rules_of(path)
     if json:
         say_json({"rules": [_row(rule) for rule in rules]})
         return
@@ -148,7 +148,8 @@ def publish(path: Packs = PACKS, *, actor: str = "", json: Json = False) -> None
         path: A rule file or a folder of them; default: the starter packs.
         actor: Who publishes; default: the user of this shell.
     """
-    rules, filters = _load(path), _filters(path)
+    rules = rules_of(path)
+    filters = filters_of(path, rules)
     unknown = _behind(path, rules, filters)
     if unknown:
         raise Failed(f"not published: {unknown[0]}; run `fengsui rules lock {path}` and look at what changed")
@@ -176,7 +177,8 @@ def lock(path: Packs = PACKS, *, json: Json = False) -> None:
     """
     if not path.is_dir():
         raise Wrong(f"{path} is not a folder")
-    rules, filters = _load(path), _filters(path)
+    rules = rules_of(path)
+    filters = filters_of(path, rules)
     before = _locked(path)
     try:
         after = locked(before, rules, filters)
@@ -221,8 +223,9 @@ def diff(path: Packs = PACKS, *, json: Json = False) -> None:
     Args:
         path: A rule file or a folder of them; default: the starter packs.
     """
-    rules: dict[str, Rule | Filter] = {rule.id: rule for rule in _load(path)}
-    rules |= {FILTER_KEY + one.id: one for one in _filters(path)}
+    given = rules_of(path)
+    rules: dict[str, Rule | Filter] = {rule.id: rule for rule in given}
+    rules |= {FILTER_KEY + one.id: one for one in filters_of(path, given)}
     live = published(connected())
     added = [key for key in rules if key not in live]
     absent = sorted(key for key in live if key not in rules)
@@ -245,21 +248,6 @@ def diff(path: Packs = PACKS, *, json: Json = False) -> None:
     say(f"{len(added)} 新增 new, {len(changed)} 变更 changed, {len(absent)} 此处没有 not here")
 
 
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise Wrong(f"no such file or folder: {path}")
-    if path.is_dir() and not any(path.rglob("*.yaml")):
-        raise Wrong(f"no rule files (*.yaml) in {path}")
-    return path
-
-
-def _load(path: Path) -> list[Rule]:
-    try:
-        return load_packs(_existing(path))
-    except RuleError as error:
-        raise Wrong(str(error)) from error
-
-
 def _locked(path: Path) -> dict[str, Locked]:
     """The lock of a folder; empty where there is none."""
     place = path / NAME
@@ -274,17 +262,10 @@ def _behind(path: Path, rules: list[Rule], filters: list[Filter]) -> list[str]:
     return behind(_locked(path), rules, filters) if (path / NAME).is_file() else []
 
 
-def _filters(path: Path) -> list[Filter]:
-    filters, errors = scan_filters(path, _load(path))
-    if errors:
-        raise Wrong(str(errors[0]))
-    return filters
-
-
 def _find(name: str, path: Path) -> Rule:
     if name.endswith((".yaml", ".yml")):
-        return _load(Path(name))[0]
-    found = [rule for rule in _load(path) if rule.id == name]
+        return rules_of(Path(name))[0]
+    found = [rule for rule in rules_of(path) if rule.id == name]
     if not found:
         raise Wrong(f"no rule '{name[:80]}' in {path}")
     return found[0]

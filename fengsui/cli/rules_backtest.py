@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 from cyclopts import Parameter
 
+from connectors.archive.layout import DAY_MS
 from fengsui.backtest import Backtest
 from fengsui.backtest import backtest as run
 from fengsui.backtest.html import of_backtest, of_sweep, share
@@ -19,17 +20,17 @@ from fengsui.backtest.log import Slice, end_of, partitions, start_of
 from fengsui.backtest.report import Report, as_json, difference, report
 from fengsui.backtest.sweep import comparison, curve, values, variants
 from fengsui.cli.common import Wrong, say, say_json
+from fengsui.cli.rules_files import filter_of, rule_of
 from fengsui.cli.times import day
 from fengsui.runfile import with_run
 from fengsui.settings import load
-from rules import Filter, Rule, RuleError, load_filter, load_rule
+from rules import Filter, Rule
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
 Directory = Annotated[Path | None, Parameter(name="--archive", help="The archive's folder; default: the settings'.")]
 First = Annotated[str, Parameter(name="--from", help="First day of the log, like 2026-03-01, Beijing time.")]
 After = Annotated[str, Parameter(name="--to", help="The day after the last.")]
 Page = Annotated[Path | None, Parameter(name="--html", help="Also write a page with charts to this file.")]
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def backtest(
     Args:
         rule: A rule file.
     """
-    mine, other, held = read_rule(rule), read_rule(against) if against else None, _filter(filter_) if filter_ else None
+    mine, other, held = rule_of(rule), rule_of(against) if against else None, filter_of(filter_) if filter_ else None
     with readable(archive, from_, to) as ground:
         tested = ground.run([mine], [held] if held else ())
         found = report(mine, tested, ground.known, ground.days)
@@ -96,7 +97,7 @@ def sweep(
     Args:
         rule: A rule file.
     """
-    mine = read_rule(rule)
+    mine = rule_of(rule)
     try:
         wanted, points = comparison(mine, vary), values(*_numbers(over))
     except ValueError as error:
@@ -188,18 +189,3 @@ def _say_difference(words: str, other: dict[str, Any]) -> None:
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name or '—'} {n}" for name, n in counts.items()) or "—"
-
-
-def read_rule(path: Path) -> Rule:
-    """The rule of a file; what is wrong with it in one line."""
-    try:
-        return load_rule(path)
-    except RuleError as error:
-        raise Wrong(str(error)) from error
-
-
-def _filter(path: Path) -> Filter:
-    try:
-        return load_filter(path)
-    except RuleError as error:
-        raise Wrong(str(error)) from error

@@ -10,8 +10,8 @@ from cyclopts import Parameter
 from fengsui.backtest.health import BAR, Covered, Problem, health
 from fengsui.cli.common import Wrong, say, say_json
 from fengsui.cli.rules_backtest import After, Directory, First, Json, readable
+from fengsui.cli.rules_files import filters_of, rules_of
 from fengsui.publishing import PACKS
-from rules import RuleError, load_packs, scan_filters
 from topics.codes import SECTORS
 
 _WORDS = {
@@ -40,13 +40,8 @@ def rules_health(
     """
     if not 0 <= bar <= 1:
         raise Wrong("--bar is a share, 0 to 1")
-    try:
-        rules = [rule for rule in load_packs(path) if rule.status in ("live", "shadow")]
-        filters, errors = scan_filters(path, rules)
-    except RuleError as error:
-        raise Wrong(str(error)) from error
-    if errors:
-        raise Wrong(str(errors[0]))
+    rules = [rule for rule in rules_of(path) if rule.status in ("live", "shadow")]
+    filters = filters_of(path, rules)
     if not rules:
         raise Wrong(f"no rules in force in {path}")
     with readable(archive, from_, to) as ground:

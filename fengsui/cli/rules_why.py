@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from fengsui.backtest.log import Slice
 from fengsui.backtest.why import seen
 from fengsui.cli.common import Wrong, say, say_json
-from fengsui.cli.rules_backtest import Directory, Json, read_rule, readable
+from fengsui.cli.rules_backtest import Directory, Json, readable
+from fengsui.cli.rules_files import rule_of
 from fengsui.cli.times import minute
 from rules import Rule
 from rules.explain import beijing
@@ -49,12 +49,12 @@ def why(
         rule: A rule file.
         key: A subject (uscc:…, site:…), or region:320102, person:…, chain:… of a rule judged by one.
     """
-    mine, until = read_rule(rule), minute(at)
+    mine, until = rule_of(rule), minute(at)
     if last < 1:
         raise Wrong("--last is 1 or more")
     _check(mine, key)
     with readable(archive, "", "") as ground:
-        found = seen(mine, ground.root, key, lateness=ground.lateness, when=Slice(None, None))
+        found = seen(mine, ground.root, key, lateness=ground.lateness)
         shown = deque((one for one in found if until is None or one.occurred_at <= until), maxlen=last)
     if json:
         say_json({"rule": mine.id, "version": mine.version, "key": key, "events": [asdict(one) for one in shown]})

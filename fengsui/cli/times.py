@@ -1,9 +1,7 @@
 """Days and times as people give them on the command line, in Beijing."""
 
-from datetime import UTC, datetime
-
 from fengsui.cli.common import Wrong
-from rules.explain import BEIJING
+from rules.explain import from_beijing
 
 
 def day(text: str) -> int | None:
@@ -24,7 +22,6 @@ def _moment(text: str, shape: str, otherwise: str) -> int | None:
     if not text:
         return None
     try:
-        moment = datetime.strptime(text, shape).replace(tzinfo=BEIJING)
+        return from_beijing(text, shape)
     except ValueError as error:
         raise Wrong(otherwise) from error
-    return int(moment.astimezone(UTC).timestamp() * 1000)

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from connectors.city import City, Delivery
 from connectors.city.calendar import HOUR
-from connectors.city.city import GATEWAYS, KIND_ORDER
+from connectors.city.city import GATEWAYS
 from connectors.city.metrics import METRICS
 from connectors.city.names import county_names
 from connectors.city.picks import Picks
@@ -19,7 +19,7 @@ from connectors.city.register import credit_codes, make_register
 from topics.checks import check
 from topics.codes import SECTORS
 from topics.columns import decode_chunk
-from topics.events import KINDS
+from topics.events import KINDS, ORDER
 from topics.identifiers import is_region, is_strict_uscc, uscc_check_digit
 
 NOW = 1_767_225_600_000  # 2026-01-01 08:00 in Shanghai
@@ -45,7 +45,7 @@ def events(city: City) -> dict[str, pl.DataFrame]:
 
 
 def _by_kind(deliveries: Iterable[Delivery]) -> dict[str, pl.DataFrame]:
-    parts: dict[str, list[pl.DataFrame]] = {kind: [] for kind in KIND_ORDER}
+    parts: dict[str, list[pl.DataFrame]] = {kind: [] for kind in ORDER}
     for delivery in deliveries:
         if delivery.gateway != "raw":
             parts[delivery.kind].append(delivery.frame)
@@ -56,7 +56,7 @@ def _by_kind(deliveries: Iterable[Delivery]) -> dict[str, pl.DataFrame]:
 def test_same_seed_gives_the_same_events_in_whatever_chunks(events: dict[str, pl.DataFrame], chunk: int) -> None:
     """A second city of the same seed, taken in other chunks, brings each kind's events in the same order, all equal."""
     again = _by_kind(City(seed=7, events=20_000, now=NOW).deliveries(chunk))
-    for kind in KIND_ORDER:
+    for kind in ORDER:
         assert_frame_equal(events[kind], again[kind])
 
 
