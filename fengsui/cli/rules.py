@@ -14,12 +14,9 @@ from fengsui.publishing import PACKS
 from fengsui.publishing import publish as publish_to
 from fengsui.publishing import withdraw as withdraw_from
 from rules import (
-    FILTER_KEY,
     Filter,
     Rule,
     RuleError,
-    parse_filter,
-    parse_rule,
     run_tests,
     scan,
     scan_filters,
@@ -43,6 +40,7 @@ app.command("fengsui.cli.rules_backtest:backtest", name="backtest")
 app.command("fengsui.cli.rules_backtest:sweep", name="sweep")
 app.command("fengsui.cli.rules_why:why", name="why")
 app.command("fengsui.cli.rules_health:rules_health", name="health")
+app.command("fengsui.cli.rules_diff:diff", name="diff")
 
 
 @app.command
@@ -216,38 +214,6 @@ def withdraw(*ids: str, json: Json = False) -> None:
         say(f"已撤回 withdrawn: {', '.join(ids)}")
 
 
-@app.command
-def diff(path: Packs = PACKS, *, json: Json = False) -> None:
-    """与已发布的规则比较: what publishing these files would change in meaning.
-
-    Args:
-        path: A rule file or a folder of them; default: the starter packs.
-    """
-    given = rules_of(path)
-    rules: dict[str, Rule | Filter] = {rule.id: rule for rule in given}
-    rules |= {FILTER_KEY + one.id: one for one in filters_of(path, given)}
-    live = published(connected())
-    added = [key for key in rules if key not in live]
-    absent = sorted(key for key in live if key not in rules)
-    changed = {
-        key: _changes(rules[key], live[key].text)
-        for key in rules
-        if key in live and live[key].version != rules[key].version
-    }
-    if json:
-        say_json({"added": added, "absent": absent, "changed": changed})
-        return
-    for key in added:
-        say(f"+ {key}  新增 new")
-    for key, changes in changed.items():
-        say(f"~ {key}")
-        for name, (before, after) in changes.items():
-            say(f"    {name}: {before} -> {after}")
-    for key in absent:
-        say(f"  {key}  已发布,此处没有 published, not here")
-    say(f"{len(added)} 新增 new, {len(changed)} 变更 changed, {len(absent)} 此处没有 not here")
-
-
 def _locked(path: Path) -> dict[str, Locked]:
     """The lock of a folder; empty where there is none."""
     place = path / NAME
@@ -269,16 +235,6 @@ def _find(name: str, path: Path) -> Rule:
     if not found:
         raise Wrong(f"no rule '{name[:80]}' in {path}")
     return found[0]
-
-
-def _changes(rule: Rule | Filter, before: str) -> dict[str, tuple[Any, Any]]:
-    """Which parts of the meaning differ: name -> (published, here)."""
-    try:
-        old = (parse_rule if isinstance(rule, Rule) else parse_filter)(before, f"published {rule.id}").meaning()
-    except RuleError as error:
-        return {"published": (str(error), "readable")}
-    new = rule.meaning()
-    return {n: (old.get(n), new.get(n)) for n in {**old, **new} if old.get(n) != new.get(n)}
 
 
 def _error(error: RuleError) -> dict[str, Any]:

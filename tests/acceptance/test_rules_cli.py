@@ -41,12 +41,13 @@ def test_publish_then_diff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     path.write_text(GOOD, "utf-8")
     assert said(capsys, "diff", str(path))["added"] == ["food-cold-store-warm"]
     assert said(capsys, "publish", str(path), "--actor", "analyst")["published"] == 1
-    assert said(capsys, "diff", str(path)) == {"added": [], "absent": [], "changed": {}}
+    assert said(capsys, "diff", str(path)) == {"added": [], "absent": [], "changed": {}, "meaning": {}}
     path.write_text(GOOD + "# only a comment\n", "utf-8")
     assert said(capsys, "diff", str(path))["changed"] == {}
     path.write_text(GOOD.replace("avg_10m > 8", "avg_10m > 7"), "utf-8")
-    changed = said(capsys, "diff", str(path))["changed"]
-    assert list(changed["food-cold-store-warm"]) == ["when"]
+    told = said(capsys, "diff", str(path))
+    assert list(told["changed"]["food-cold-store-warm"]) == ["when"]
+    assert told["meaning"]["food-cold-store-warm"]["effect"] == "more"
     said(capsys, "publish", str(path))
     assert said(capsys, "diff", str(path))["changed"] == {}
 
@@ -82,7 +83,7 @@ def test_filters_go_along_with_rules_and_can_be_withdrawn(tmp_path: Path, capsys
     path.write_text(FILTER, "utf-8")
     assert said(capsys, "check", str(tmp_path))["filters"] == 1
     assert said(capsys, "publish", str(tmp_path))["published"] == 2
-    assert said(capsys, "diff", str(tmp_path)) == {"added": [], "absent": [], "changed": {}}
+    assert said(capsys, "diff", str(tmp_path)) == {"added": [], "absent": [], "changed": {}, "meaning": {}}
     path.write_text(FILTER.replace("320102", "320104"), "utf-8")
     assert list(said(capsys, "diff", str(tmp_path))["changed"]["filter:opened-for-repair"]) == ["where"]
     said(capsys, "withdraw", "filter:opened-for-repair")

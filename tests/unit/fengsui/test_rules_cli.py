@@ -134,3 +134,20 @@ def test_a_lock_shows_what_changed_and_check_refuses_what_it_does_not_know(
     with pytest.raises(SystemExit) as broken:
         main(["rules", "check", str(tmp_path)])
     assert broken.value.code == 2
+
+
+def test_diff_against_a_file_says_what_changes(capsys: pytest.CaptureFixture[str], good: Path, tmp_path: Path) -> None:
+    """Two files are compared without an engine: what is another, from what to what, and whether more or less fires."""
+    other = tmp_path / "before" / good.name
+    other.parent.mkdir()
+    other.write_text(GOOD.replace("avg_10m > 8", "avg_10m > 10").replace("quiet: 2h", "quiet: 3h"), "utf-8")
+    code, out, _ = run(capsys, "diff", str(good), "--against", str(other))
+    assert code == 0
+    assert "触发增多 fires more" in out
+    assert "条件 when: avg_10m > 10 → avg_10m > 8" in out
+    assert "静默 quiet: 3h → 2h" in out
+    said = json.loads(run(capsys, "diff", str(good), "--against", str(other), "--json")[1].splitlines()[-1])
+    assert said["meaning"]["food-cold-store-warm"]["effect"] == "more"
+    assert set(said["changed"]["food-cold-store-warm"]) == {"when", "episode"}
+    code, out, _ = run(capsys, "diff", str(good), "--against", str(good))
+    assert out.splitlines() == ["0 新增 new, 0 变更 changed, 0 此处没有 not here"]
