@@ -54,12 +54,13 @@ def difference(one: Report, other: Report) -> dict[str, Any]:
     saved = other.score.wasted_minutes - one.score.wasted_minutes
     return {
         "rule": other.rule.id, "version": other.rule.version, **asdict(other.score),
-        "added": _counted(added), "removed": _counted(removed), "regraded": _counted(changed),
+        "added": counted(added), "removed": counted(removed), "regraded": counted(changed),
         "same": both.height - changed.height, "minutes_saved": round(saved, 1),
     }  # fmt: skip
 
 
-def _counted(clues: pl.DataFrame) -> dict[str, Any]:
+def counted(clues: pl.DataFrame) -> dict[str, Any]:
+    """How many clues there are, by label, and the first of them."""
     rows = clues.sort("occurred_at", "clue_id").select(_SHOWN).head(MOST_SHOWN).to_dicts()
     return {"clues": clues.height, **dict(clues["verdict"].value_counts().iter_rows()), "shown": rows}
 

@@ -41,6 +41,7 @@ app.command("fengsui.cli.rules_backtest:sweep", name="sweep")
 app.command("fengsui.cli.rules_why:why", name="why")
 app.command("fengsui.cli.rules_health:rules_health", name="health")
 app.command("fengsui.cli.rules_diff:diff", name="diff")
+app.command("fengsui.cli.rules_compare:compare", name="compare")
 
 
 @app.command

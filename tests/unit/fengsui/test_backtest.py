@@ -143,7 +143,7 @@ def test_what_never_came_is_told_up_to_the_end_of_the_log(tmp_path: Path) -> Non
     ]
 
 
-def _fed(clue: Mapping[str, Any], verdict: str, seq: int = 3) -> bytes:
+def fed(clue: Mapping[str, Any], verdict: str, seq: int = 3) -> bytes:
     """A feedback step of the clue log."""
     state = {"origin_id": clue["origin_id"], "key": clue["key"], "occurred_at": clue["occurred_at"], "verdict": verdict}
     state |= {"claimed_at": T0, "fed_back_at": T0 + 30 * MINUTE}
@@ -169,11 +169,11 @@ def noisy(root: Path) -> Backtest:
     found = run(root, rule(**LOOSE))
     verdicts = ["false-alarm", "confirmed", "false-alarm", "confirmed", "confirmed"]
     rows = [
-        Record(i, T0 + i, b"", _fed(clue, v))
+        Record(i, T0 + i, b"", fed(clue, v))
         for i, (clue, v) in enumerate(zip(found.clues.to_dicts(), verdicts, strict=False))
     ]
     rows.append(
-        Record(9, T0 + 9, b"", _fed(found.clues.to_dicts()[2], "unclear", seq=2))
+        Record(9, T0 + 9, b"", fed(found.clues.to_dicts()[2], "unclear", seq=2))
     )  # an earlier word on the third
     write(root, {("clue-log", 0): rows})
     return found
