@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential
 
 from connectors.admin import ends, offset_spec
 from connectors.archive.table import Record
@@ -38,6 +38,19 @@ class Stretch:
     records: list[Record]
 
 
+def _passing(error: BaseException) -> bool:
+    """Whether Kafka would answer otherwise in a moment."""
+    return isinstance(error, KafkaException) and (
+        error.args[0].retriable()
+        or error.args[0].code() in {KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH}
+    )
+
+
+# A broker that was just started knows less than its clients.
+_patient = retry(retry=retry_if_exception(_passing), stop=stop_after_delay(_TIMEOUT), wait=_BACKOFF, reraise=True)
+
+
+@_patient
 def ranges(
     client: Mapping[str, Any], prefix: str, names: Collection[str], since: int | None = None
 ) -> dict[str, dict[int, Range]]:
@@ -45,25 +58,8 @@ def ranges(
 
     With `since` (log time in ms) a range begins at the first record that is not older.
     """
-    for attempt in Retrying(
-        retry=retry_if_exception(_passing), stop=stop_after_delay(_TIMEOUT), wait=_BACKOFF, reraise=True
-    ):
-        with attempt:
-            found = _ranges(AdminClient({**client, "log_level": 0}), prefix, names, since)
-    return found
-
-
-def _passing(error: BaseException) -> bool:
-    """Whether Kafka would answer otherwise in a moment: a broker that was just started knows less than its clients."""
-    return isinstance(error, KafkaException) and (
-        error.args[0].retriable()
-        or error.args[0].code() in {KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH}
-    )
-
-
-def _ranges(admin: Any, prefix: str, names: Collection[str], since: int | None) -> dict[str, dict[int, Range]]:
-    known = admin.list_topics(timeout=_TIMEOUT).topics
-    parts = [TopicPartition(prefix + n, p) for n in names if prefix + n in known for p in known[prefix + n].partitions]
+    admin = AdminClient({**client, "log_level": 0})
+    parts = _partitions(admin, prefix, names)
     if not parts:
         return {}
     begin = offset_spec.earliest() if since is None else offset_spec.for_timestamp(since)
@@ -75,6 +71,21 @@ def _ranges(admin: Any, prefix: str, names: Collection[str], since: int | None) 
         both = Range(first if first >= 0 else last, last)  # -1: no record is that young
         found.setdefault(part.topic.removeprefix(prefix), {})[part.partition] = both
     return found
+
+
+@_patient
+def unended(client: Mapping[str, Any], prefix: str, names: Collection[str]) -> list[str]:
+    """Topic/partition pairs that hold records of a transaction that has not ended there: a commit reaches one after the other."""
+    admin = AdminClient({**client, "log_level": 0})
+    parts = _partitions(admin, prefix, names)
+    whole, stable = ends(admin, parts, IsolationLevel.READ_UNCOMMITTED), ends(admin, parts)
+    return [f"{p.topic}/{p.partition}" for p in parts if stable[p].result().offset < whole[p].result().offset]
+
+
+def _partitions(admin: AdminClient, prefix: str, names: Collection[str]) -> list[TopicPartition]:
+    """Those of the topics that exist."""
+    known = admin.list_topics(timeout=_TIMEOUT).topics
+    return [TopicPartition(prefix + n, p) for n in names if prefix + n in known for p in known[prefix + n].partitions]
 
 
 class Reader:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from connectors.archive.layout import DAY_MS, files
+from fengsui.backtest.history import publications
 from fengsui.backtest.labels import Score, labelled, score
 from fengsui.backtest.report import counted
 from rules import Rule, parse_rule
@@ -49,17 +50,9 @@ class Beside:
 
 
 def standing(root: Path, rule_id: str) -> Standing | None:
-    """The newest archived version of a rule, and since when; None where there is none. Raises RuleError."""
-    paths = files(root, "rules")
-    if not paths:
-        return None
-    mine = pl.scan_parquet(paths).filter((pl.col("rule_id") == rule_id) & pl.col("text").is_not_null())
-    found = mine.select("_offset", "_ts", "version", "text").collect().sort("_offset")
-    if not found.height:
-        return None
-    others = found.filter(pl.col("version") != found["version"][-1])["_offset"]
-    run = found.filter(pl.col("_offset") > (others[-1] if others.len() else -1))
-    return Standing(parse_rule(run["text"][-1], f"published {rule_id}"), int(run["_ts"][0]))
+    """The newest archived version of a rule, and since when; None where there is none, or not any more. Raises RuleError."""
+    last = (publications(root, rule_id) or [{"text": None}])[-1]
+    return None if last["text"] is None else Standing(parse_rule(last["text"], f"published {rule_id}"), last["_ts"])
 
 
 def beside(root: Path, candidate: Rule, live: Rule, known: pl.DataFrame, since: int, until: int) -> Beside:

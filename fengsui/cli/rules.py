@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from fengsui.cli.common import Failed, Wrong, say, say_json
 from fengsui.cli.rules_files import existing, filters_of, rules_of
-from fengsui.cli.rules_live import connected, published
+from fengsui.cli.rules_live import WAIT_SECONDS, Waiting, connected, in_force, published
 from fengsui.publishing import PACKS
 from fengsui.publishing import publish as publish_to
 from fengsui.publishing import withdraw as withdraw_from
@@ -42,6 +42,7 @@ app.command("fengsui.cli.rules_why:why", name="why")
 app.command("fengsui.cli.rules_health:rules_health", name="health")
 app.command("fengsui.cli.rules_diff:diff", name="diff")
 app.command("fengsui.cli.rules_compare:compare", name="compare")
+app.command("fengsui.cli.rules_history:rules_history", name="history")
 
 
 @app.command
@@ -140,7 +141,7 @@ def show(rule: str, path: Packs = PACKS, *, json: Json = False) -> None:
 
 
 @app.command
-def publish(path: Packs = PACKS, *, actor: str = "", json: Json = False) -> None:
+def publish(path: Packs = PACKS, *, actor: str = "", wait: Waiting = WAIT_SECONDS, json: Json = False) -> None:
     """发布规则: put rules whose tests pass onto the rules topic; workers obey them from their next batch on.
 
     Args:
@@ -156,15 +157,16 @@ def publish(path: Packs = PACKS, *, actor: str = "", json: Json = False) -> None
     if failed:
         raise Failed(f"not published: test '{failed[0].name}' of {failed[0].rule}: {failed[0].problem}")
     try:
-        given = [(rule, rule.text) for rule in rules]
-        count = publish_to(connected(), given, actor or getpass.getuser(), filters)
+        given, settings = [(rule, rule.text) for rule in rules], connected()
+        count = publish_to(settings, given, actor or getpass.getuser(), filters)
     except RuntimeError as error:
         raise Failed(str(error)) from error
+    if not json:
+        say(f"已发布 {len(rules)} 条规则 rules, {len(filters)} 条例外 filters published")
+    told = in_force(settings, "rules", wait, json)
     if json:
         versions = {rule.id: rule.version for rule in rules}
-        say_json({"published": count, "versions": versions, "filters": {one.id: one.version for one in filters}})
-    else:
-        say(f"已发布 {len(rules)} 条规则 rules, {len(filters)} 条例外 filters published")
+        say_json({"published": count, "versions": versions, "filters": {one.id: one.version for one in filters}} | told)
 
 
 @app.command
@@ -197,7 +199,7 @@ def lock(path: Packs = PACKS, *, json: Json = False) -> None:
 
 
 @app.command
-def withdraw(*ids: str, json: Json = False) -> None:
+def withdraw(*ids: str, wait: Waiting = WAIT_SECONDS, json: Json = False) -> None:
     """撤回规则或例外: take rules or filters (`filter:<id>`) off the rules topic; workers forget them from their next batch on.
 
     Args:
@@ -209,10 +211,11 @@ def withdraw(*ids: str, json: Json = False) -> None:
         if one not in live:
             raise Wrong(f"'{one[:80]}' is not published{meant(one, live)}")
     withdraw_from(settings, ids)
-    if json:
-        say_json({"withdrawn": list(ids)})
-    else:
+    if not json:
         say(f"已撤回 withdrawn: {', '.join(ids)}")
+    told = in_force(settings, "rules", wait, json)
+    if json:
+        say_json({"withdrawn": list(ids)} | told)
 
 
 def _locked(path: Path) -> dict[str, Locked]:

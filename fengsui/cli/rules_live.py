@@ -2,16 +2,20 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from cyclopts import Parameter
 
-from fengsui.cli.common import Wrong
+from fengsui.cli.common import Wrong, say
+from fengsui.obeyed import await_obeyed
 from fengsui.runfile import with_run
 from fengsui.settings import Settings, load
 from topics.wire import Refused, decode
 
-_WAIT_SECONDS: Final = 30.0
+WAIT_SECONDS: Final = 10.0
+Waiting = Annotated[float, Parameter(help="Seconds to wait until all workers obey; 0: do not look.")]
+_ANSWER_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,25 @@ def entries(settings: Settings) -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
+def in_force(settings: Settings, topic: str, seconds: float, quietly: bool) -> dict[str, Any]:
+    """Wait until workers obey what stands on a control topic, and say so; what a command adds to its JSON: the seconds that took
+    (None where not all do yet, or nobody looked) and the partitions that do not."""
+    if seconds <= 0:
+        return {"in_force_after": None, "behind": []}
+    try:
+        took, behind = await_obeyed(settings, topic, seconds)
+    except KafkaException as error:  # what was published stands, whoever obeys it
+        raise Wrong(f"published, but whether workers obey cannot be seen: {error}") from error
+    if not quietly:
+        if behind:
+            say(
+                f"{took:.0f} 秒后仍有 {len(behind)} 个分区未生效 partitions do not obey yet: no worker, or one that is behind"
+            )
+        else:
+            say(f"{took:.1f} 秒后在全部 {settings.partitions} 个分区生效 in force in all partitions")
+    return {"in_force_after": None if behind else round(took, 3), "behind": behind}
+
+
 def _standing(settings: Settings, topic: str) -> dict[str, dict[str, Any]]:
     """Key -> the newest record, of keys that were not deleted."""
     config = {"group.id": "fengsui-rules", "enable.auto.commit": False, "isolation.level": "read_committed"}
@@ -65,9 +88,9 @@ def _standing(settings: Settings, topic: str) -> dict[str, dict[str, Any]]:
 def _to_the_end(consumer: Consumer, topic: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     while True:
-        message = consumer.poll(_WAIT_SECONDS)
+        message = consumer.poll(_ANSWER_SECONDS)
         if message is None:
-            raise Wrong(f"the topic of {topic} did not answer within {_WAIT_SECONDS:.0f} s")
+            raise Wrong(f"the topic of {topic} did not answer within {_ANSWER_SECONDS:.0f} s")
         error = message.error()
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, TopicPartition
 
-from connectors.archive.reading import Range, Reader, ranges
+from connectors.archive.reading import Range, Reader, ranges, unended
 from fengsui.settings import Settings
 from streams.ledger import Ledger, ledger_partition
-from topics.catalogue import TOPICS
+from topics.catalogue import TOPICS, outputs
 from topics.wire import decode
 
 _POLL_SECONDS: Final = 0.1
@@ -20,6 +20,8 @@ STAGE_TOPICS: Final = {
     "dispatch": ["clues", "commands"],
     "feedback": ["clue-log"],
 }
+# What stages write for people and for each other. A transaction is over for its readers when it has ended in every partition.
+_WRITTEN: Final = sorted({name for stage in STAGE_TOPICS for name in outputs(stage)} - {"progress", "checkpoints"})
 
 
 class NotSettledError(Exception):
@@ -82,7 +84,7 @@ class Settling:
             for topic, first in self._firsts(stage, partition, topics, ends["progress"]).items()
             if ends[topic][partition].end > first
         ]
-        return self._with_records(places)
+        return self._with_records(places) or unended(self._client, prefix, _WRITTEN)
 
     def _firsts(self, stage: str, partition: int, topics: list[str], logs: Mapping[int, Range]) -> dict[str, int]:
         """Where a task stands; its progress is read only when there is more of it than at the last look."""

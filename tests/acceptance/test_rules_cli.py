@@ -40,7 +40,7 @@ def test_publish_then_diff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     path = tmp_path / "food-cold-store-warm.yaml"
     path.write_text(GOOD, "utf-8")
     assert said(capsys, "diff", str(path))["added"] == ["food-cold-store-warm"]
-    assert said(capsys, "publish", str(path), "--actor", "analyst")["published"] == 1
+    assert said(capsys, "publish", str(path), "--actor", "analyst", "--wait", "0")["published"] == 1
     assert said(capsys, "diff", str(path)) == {"added": [], "absent": [], "changed": {}, "meaning": {}}
     path.write_text(GOOD + "# only a comment\n", "utf-8")
     assert said(capsys, "diff", str(path))["changed"] == {}
@@ -48,7 +48,7 @@ def test_publish_then_diff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     told = said(capsys, "diff", str(path))
     assert list(told["changed"]["food-cold-store-warm"]) == ["when"]
     assert told["meaning"]["food-cold-store-warm"]["effect"] == "more"
-    said(capsys, "publish", str(path))
+    said(capsys, "publish", str(path), "--wait", "0")
     assert said(capsys, "diff", str(path))["changed"] == {}
 
 
@@ -82,11 +82,11 @@ def test_filters_go_along_with_rules_and_can_be_withdrawn(tmp_path: Path, capsys
     path.parent.mkdir()
     path.write_text(FILTER, "utf-8")
     assert said(capsys, "check", str(tmp_path))["filters"] == 1
-    assert said(capsys, "publish", str(tmp_path))["published"] == 2
+    assert said(capsys, "publish", str(tmp_path), "--wait", "0")["published"] == 2
     assert said(capsys, "diff", str(tmp_path)) == {"added": [], "absent": [], "changed": {}, "meaning": {}}
     path.write_text(FILTER.replace("320102", "320104"), "utf-8")
     assert list(said(capsys, "diff", str(tmp_path))["changed"]["filter:opened-for-repair"]) == ["where"]
-    said(capsys, "withdraw", "filter:opened-for-repair")
+    said(capsys, "withdraw", "filter:opened-for-repair", "--wait", "0")
     assert said(capsys, "diff", str(tmp_path))["added"] == ["filter:opened-for-repair"]
     with pytest.raises(SystemExit) as leaving:
         main(["rules", "withdraw", "food-cold-store-warn"])
