@@ -94,9 +94,14 @@ tests:
 """
 
 
+def threshold(i: int, limit: float) -> str:
+    """The i-th threshold rule."""
+    return _RULE.format(i=i, limit=limit)
+
+
 def rules(workload: Workload) -> list[tuple[Rule, str]]:
     """The 50 threshold rules of W1, whose every hit is a clue (an episode of no length); beyond W1 the windows' rule."""
-    texts = {f"bench-{i:02d}": _RULE.format(i=i, limit=limit) for i, limit in enumerate(thresholds())}
+    texts = {f"bench-{i:02d}": threshold(i, limit) for i, limit in enumerate(thresholds())}
     if workload != "W1":
         texts["windows"] = _WINDOWS
     return [(parse_rule(text, name), text) for name, text in texts.items()]

@@ -16,7 +16,7 @@ from rules.compile import Lists, expression
 from rules.filters import Filter
 from rules.model import RANKS, Condition, Derived, Feature, Rule
 from rules.tree import TRUE, TYPES, Node, Type, columns, within, without
-from topics.events import all_columns
+from topics.events import KINDS, all_columns
 
 DTYPES: Final = all_columns()
 KEY: Final = "_key"
@@ -39,6 +39,8 @@ _ALWAYS: Final = (
     "_topic",
     "_partition",
 )
+# Kinds whose `value` is required.
+_VALUED: Final = tuple(k for k in KINDS if any(f.name == "value" and f.required for f in KINDS[k].schema.fields))
 _PREFIXED: Final = frozenset({"person", "chain"})  # columns whose values already say what they are
 
 
@@ -183,12 +185,20 @@ def awaited(rule: Rule, kind: str) -> Node | None:
     return of.tree if of and kind in reach.feeders(rule.episode.by, None, of.tree) else None
 
 
+def column_of(feature: Feature) -> str | None:
+    """The column whose values a feature's store holds. Readings always have a value: to count them takes no store of its own
+    beside the one for their sums and means, whatever other rules there are."""
+    if feature.agg == "count" and feature.of is None and feature.where is not None:
+        return "value" if reach.feeders(feature.by, None, feature.where.tree) == _VALUED else None
+    return feature.of
+
+
 def store_of(feature: Feature, foreign: str | None) -> str:
     """The name of the store that a feature of a rule reads: a hash of key, column, condition and steps."""
     by = tuple(name for name in feature.by if name != (foreign or "subject"))
     where = feature.where.canonical if feature.where else ""
     steps = [step.canonical for step in feature.steps]
-    text = "\n".join([foreign or "subject", *by, "", feature.of or "", where, *steps])
+    text = "\n".join([foreign or "subject", *by, "", column_of(feature) or "", where, *steps])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -211,12 +221,13 @@ def specs(rules: Sequence[Rule], lateness: Mapping[str, int]) -> dict[str, Spec]
 def _spec(feature: Feature, rule: Rule, lateness: Mapping[str, int]) -> Spec:
     foreign = rule.foreign
     where = feature.where.tree if feature.where else TRUE
-    kinds = reach.feeders(feature.by, feature.of, where)
+    of = column_of(feature)
+    kinds = reach.feeders(feature.by, of, where)
     return Spec(
         store_of(feature, foreign),
         foreign,
         tuple(name for name in feature.by if name != (foreign or "subject")),
-        feature.of,
+        of,
         where,
         ((feature.within, feature.agg),),
         kinds,
