@@ -1,4 +1,4 @@
-"""How fast rules are tried on the archive: 50 rules (40 thresholds, 10 on windows that share two features) over archived readings.
+"""How fast rules are tried on the archive: 50 rules (40 thresholds, 10 on windows that share two features) over readings.
 
 `python -m bench.backtest [EVENTS]` writes an archive, judges it in a process of its own and prints a line; `make bench` puts it
 into docs/benchmarks.md. No broker: the files are those that the archiver writes.

@@ -349,7 +349,9 @@ def _sequence(name: str, value: Value, within: int, by: tuple[str, ...]) -> Feat
     for item, step in zip(keys["steps"].many(), steps, strict=True):
         if not reach.feeders(by, None, step.tree):
             item.fail(f"no kind of event can be this step of '{name}' ({', '.join(by)} and condition together)")
-    where = Node("or", "bool", tuple(step.tree for step in steps))
+    # Alternatives of a step are alternatives of the whole, as who reads its text back will have it.
+    parts = (step.tree.args if step.tree.op == "or" else (step.tree,) for step in steps)
+    where = Node("or", "bool", tuple(part for some in parts for part in some))
     return Feature(
         name, "sequence", None, within, by, Condition(where, " OR ".join(s.text for s in steps)), "bool", steps
     )

@@ -43,6 +43,7 @@ app.command("fengsui.cli.rules_health:rules_health", name="health")
 app.command("fengsui.cli.rules_diff:diff", name="diff")
 app.command("fengsui.cli.rules_compare:compare", name="compare")
 app.command("fengsui.cli.rules_history:rules_history", name="history")
+app.command("fengsui.cli.rules_baseline:rules_baseline", name="baseline")
 
 
 @app.command

@@ -1,19 +1,17 @@
 """The whole city through the starter packs, in process: every story is found, and little is said that is not so."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import polars as pl
 import pytest
 
 from connectors.city import City, Report, score
 from connectors.city.calendar import DAY, MINUTE
-from rules import Judge, Rule, load_packs
+from fengsui.backtest.baseline import baseline
+from fengsui.backtest.baseline import judged as replayed
+from rules import Rule, load_packs
 from topics.codes import SECTORS
-from topics.events import KINDS
 
 NOW: Final = 1_767_225_600_000
 LATENESS: Final = {
@@ -40,38 +38,9 @@ def packs() -> list[Rule]:
     return load_packs(Path(__file__).parents[3] / "rules" / "packs")
 
 
-def _arrivals(city: City, chunk: int) -> Iterator[tuple[str, pl.DataFrame]]:
-    """The city's events as detect sees them: repeats dropped, with offset and arrival."""
-    seen: set[str] = set()
-    offset = 0
-    for delivery in city.deliveries(chunk):
-        if delivery.gateway == "raw":
-            continue
-        new = [event not in seen for event in delivery.frame["event_id"].to_list()]
-        seen.update(delivery.frame["event_id"].to_list())
-        frame = delivery.frame.filter(pl.Series(new)).unique("event_id", keep="first", maintain_order=True)
-        ts = frame["_arrived"]
-        yield (
-            delivery.kind,
-            frame.drop("_arrived").with_columns(
-                _offset=pl.Series(np.arange(offset, offset + len(frame), dtype=np.int64)), _ts=ts
-            ),
-        )
-        offset += len(frame)
-
-
 def judged(city: City, packs: list[Rule], chunk: int = 500) -> list[dict[str, Any]]:
-    """Clues of the subject scope, and of the copies under other keys."""
-    own = Judge(packs, scope="subject", lateness=LATENESS)
-    regional = Judge(packs, scope="foreign", lateness=LATENESS)
-    clues: list[dict[str, Any]] = []
-    for kind, frame in _arrivals(city, chunk):
-        clues += own.judge(kind, frame, topic=KINDS[kind].topic, partition=0).to_dicts()
-        copies = own.copies(kind, frame)
-        if len(copies):
-            foreign = frame[copies["row"]].with_columns(_key=copies["key"])
-            clues += regional.judge(kind, foreign, topic="rekeyed", partition=0).to_dicts()
-    return clues
+    """Clues of both stages."""
+    return [clue for _, _, clues in replayed(city, packs, LATENESS, chunk) for clue in clues]
 
 
 def _told(city: City, report: Report) -> str:
@@ -114,3 +83,18 @@ def test_silence_without_incidents(packs: list[Rule]) -> None:
     marked = {key for planted in city.truth for key in planted.keys}
     clues = [c for c in judged(city, packs) if c["subject"] not in marked and c["key"] not in marked]
     assert len(clues) <= 0.05 * len(city.truth), [c["explanation"] for c in clues]
+
+
+def test_each_rule_is_told_apart(packs: list[Rule]) -> None:
+    """Its clues, those that are right, and how many events could have made it speak at all."""
+    city = City(seed=7, events=20_000, now=NOW)
+    clues = judged(city, packs)
+    found = baseline(city, packs, LATENESS)
+    assert sum(one.clues for one in found.rules) == len(clues)
+    assert sum(one.wrong for one in found.rules) == len(score(city.truth, clues).wrong)
+    assert found.wrong_per_day < 1
+    by_id = {one.rule: one for one in found.rules}
+    warm = by_id["food-cold-store-warm"]
+    assert (warm.right, warm.wrong) == (warm.clues, 0)
+    assert warm.looked_at > 100
+    assert all(one.looked_at >= one.clues for one in found.rules if "absence" not in one.rule)
