@@ -51,21 +51,31 @@ class Rulebook:
         return changed
 
     def put_in_force(self, judge: Judge, scope: Literal["subject", "foreign"]) -> None:
-        """Let a judge go by these rules and lists. A rule that does not compile is left out, and never stops the others."""
+        """Let a judge go by these rules and lists. A rule or filter that does not compile is left out, and never stops the others."""
         try:
             judge.replace(self.rules, self.lists, self.filters)
-        except Exception:  # whatever it is: the culprit is looked for, one rule at a time
+        except Exception:  # whatever it is: the culprit is looked for, one rule at a time, then one filter at a time
             for rule in self.rules:
-                self._leave_out_if_broken(rule, scope)
+                self._leave_out_if_broken(self._rules, rule.id, scope, [rule], [])
+            for one in self.filters:
+                about = [rule for rule in self.rules if one.hides(rule.id, rule.sector)]
+                self._leave_out_if_broken(self._filters, one.id, scope, about, [one])
             judge.replace(self.rules, self.lists, self.filters)
 
-    def _leave_out_if_broken(self, rule: Rule, scope: Literal["subject", "foreign"]) -> None:
+    def _leave_out_if_broken(
+        self,
+        held: dict[str, T],
+        key: str,
+        scope: Literal["subject", "foreign"],
+        rules: Sequence[Rule],
+        filters: Sequence[Filter],
+    ) -> None:
         try:
-            Judge([rule], scope=scope, lateness={}, lists=self.lists, filters=self.filters)
+            Judge(rules, scope=scope, lateness={}, lists=self.lists, filters=filters)
         except Exception:
             metrics.REJECTED.labels("control", "bad-rule").inc()
-            log.exception("control.refused", topic="rules", key=rule.id)
-            del self._rules[rule.id]
+            log.exception("control.refused", topic="rules", key=key)
+            del held[key]
 
     def _rule(self, record: ControlRecord) -> bool:
         key = record.key.decode()

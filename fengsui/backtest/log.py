@@ -28,6 +28,7 @@ from topics.events import KINDS
 from topics.keys import partitions_of
 
 Ints = npt.NDArray[np.int64]
+_READ: Final = 2 * 50_000  # rows of a slice: the archiver's row group
 ROWS: Final = 50_000  # of one batch: what a judge's fixed costs are small beside, and caches hold
 
 
@@ -137,12 +138,15 @@ class Log:
                 yield kept
 
     def _read(self, topic: str, names: list[str]) -> Iterator[pl.DataFrame]:
+        """Its rows in slices: polars' reader takes a third of the time of pyarrow's batches."""
         for span in spans(self._root, topic, self._partition):
             if span.gap or not self._may_hold(span.date):
                 continue
-            with pq.ParquetFile(span.path(self._root)) as file:
-                for batch in file.iter_batches(ROWS, columns=names):
-                    yield pl.DataFrame(pl.from_arrow(batch)).select(names)
+            path = span.path(self._root)
+            rows, wanted = pq.read_metadata(path).num_rows, pl.scan_parquet(path).select(names)
+            for first in range(0, rows, _READ):
+                frame = wanted.slice(first, _READ).collect()
+                yield from (frame[a : a + ROWS] for a in range(0, frame.height, ROWS))
 
     def _may_hold(self, date: str) -> bool:
         """Whether a day's folder can hold something of the slice (days are of log time)."""

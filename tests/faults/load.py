@@ -20,13 +20,13 @@ SUBJECTS = 400
 REGIONS = ("320102", "320104", "320105", "320106")
 
 
-def load(seed: int, events: int) -> list[dict[str, Any]]:
-    """Readings of 400 subjects over two hours: some late, some repeated, one in fifty hot, three in ten of one subject."""
-    rng = random.Random(seed)
-    base = reading(0, 0.0)["occurred_at"] - 2 * 3_600_000
+def load(seed: int, events: int, hours: int = 2) -> list[dict[str, Any]]:
+    """Readings of 400 subjects over some hours: some late, some repeated, one in fifty hot, three in ten of one subject."""
+    rng, span = random.Random(seed), hours * 3_600_000
+    base = reading(0, 0.0)["occurred_at"] - span
     found: list[dict[str, Any]] = []
     for i in range(events):
-        at = base + i * 7_200_000 // events - (rng.randrange(300_000) if rng.random() < 0.03 else 0)
+        at = base + i * span // events - (rng.randrange(300_000) if rng.random() < 0.03 else 0)
         value = 60.0 if rng.random() < 0.02 else round(rng.gauss(4, 2), 2)
         number = 0 if rng.random() < 0.3 else min(int(rng.expovariate(1 / 120)), SUBJECTS - 1)
         region = REGIONS[number % len(REGIONS)]

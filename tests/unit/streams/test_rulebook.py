@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rules import Judge, parse_rule
+from rules import Judge, parse_filter, parse_rule
 from rules.model import Rule
 from streams.rulebook import Rulebook
 from streams.snapshots import Assembler, publish
@@ -52,6 +52,25 @@ def test_a_rule_that_does_not_compile_is_left_out_alone(monkeypatch: pytest.Monk
     book.put_in_force(judge, "subject")
     assert [rule.id for rule in book.rules] == ["test-many"]
     assert len(judge._rules) == 1
+
+
+def test_a_filter_that_does_not_compile_takes_no_rule_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left out, and the rules it is about are in force."""
+    replace = Judge.replace
+
+    def failing(self: Judge, rules: list[Rule], lists: Any, filters: Any = ()) -> None:
+        if any(one.hides(rule.id, rule.sector) for rule in rules for one in filters):
+            raise RuntimeError("does not compile")
+        replace(self, rules, lists, filters)
+
+    monkeypatch.setattr(Judge, "replace", failing)
+    book, judge = Rulebook(), Judge([], scope="subject", lateness={})
+    book._rules = {rule.id: rule for rule in (parse_rule(HOT, "t"), parse_rule(MANY, "t"))}
+    text = "id: for-repair\nrules: [test-hot]\nuntil: 2027-01-01\nreason: r\nowner: o\n"
+    book._filters = {"for-repair": parse_filter(text, "t")}
+    book.put_in_force(judge, "subject")
+    assert [rule.id for rule in book.rules] == ["test-hot", "test-many"]
+    assert book.filters == []
 
 
 def test_lists_grow_and_shrink() -> None:
