@@ -51,7 +51,7 @@ class Rulebook:
         return changed
 
     def put_in_force(self, judge: Judge, scope: Literal["subject", "foreign"]) -> None:
-        """Let a judge go by these rules and lists. A rule or filter that does not compile is left out, and never stops the others."""
+        """Let a judge go by these rules and lists. One that does not compile is left out, as is such a filter."""
         try:
             judge.replace(self.rules, self.lists, self.filters)
         except Exception:  # whatever it is: the culprit is looked for, one rule at a time, then one filter at a time

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.archive.table import Record
 from fengsui.cli import main
-from tests.unit.fengsui.test_backtest import _fed, archive, run, write
+from tests.unit.fengsui.test_backtest import archive, fed, run, write
 from tests.unit.rules.build import T0, event, rule
 
 SUBJECTS = 40
@@ -35,7 +35,7 @@ def house(root: Path, folder: Path) -> None:
         one = rule(id=name, episode=QUIET, **given)
         (folder / f"{name}.yaml").write_text(one.text, "utf-8")
     warm = run(root, rule(id="rule-warm", episode=QUIET, **RULES["rule-warm"])).clues.to_dicts()
-    told = [_fed(clue, "confirmed" if i < 5 else "false-alarm") for i, clue in enumerate(warm)]
+    told = [fed(clue, "confirmed" if i < 5 else "false-alarm") for i, clue in enumerate(warm)]
     write(root, {("clue-log", 0): [Record(i, T0 + i, b"", value) for i, value in enumerate(told)]})
 
 
