@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from bench import backtest
 from bench.curves import tables
 from bench.latency import HOT, measure
 from bench.report import page, report
@@ -41,7 +42,9 @@ def main(events: int = 1_000_000, rounds: int = 3) -> None:
         waits = measure(Stand(running.settings, 0))
         busy = measure(Stand(running.settings, 0), hot=HOT)
         sys.stdout.write(f"{waits}\n{busy}\n")
-    PAGE.write_text(page(found, waits, busy, tables()), "utf-8")
+    tried = backtest.measure(20 * events)
+    sys.stdout.write(f"{tried}\n")
+    PAGE.write_text(page(found, waits, busy, tables(), tried), "utf-8")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ from topics.events import KINDS
 from topics.keys import partitions_of
 
 EVENTS: Final = 20_000_000
-SMALL: Final = 2_000_000
 _FILE: Final = 500_000  # events of one file of each partition, as the archiver writes them on a busy day
 _THRESHOLDS: Final = 40
 _FIRST: Final = 16.0  # so that one reading in two thousand calls for a clue: a rule worth trying is not noisier

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import psutil
 
+from bench.backtest import Tried
 from bench.contender import Result
 from bench.latency import HOT
 
@@ -48,6 +49,12 @@ clue: the last Python for each of something); the rest is the fixed cost of pola
 spends 0.5 to 0.7 us an event on fetching (lz4, record batches to columns) and on its transactions. At 20,000 events/s the fixed
 cost counts (perf, by hand): about 1.2 ms a batch for deciding, 1 ms for its transaction, and 2 ms in the broker.
 """
+_TRIED: Final = """
+## Back-test
+
+50 rules (40 thresholds, 10 on windows that share two features) over {events:,} archived readings: {rate:,.0f} events/s,
+{clues:,} clues, {memory:,.0f} MiB at most (`fengsui.backtest`, all cores, reading included).
+"""
 _BAR: Final = 40
 
 
@@ -87,8 +94,11 @@ def _cpu(results: Iterable[Result]) -> float:
     return round(statistics.median(r.cpu_seconds / r.events * 1e6 for r in results), 2)
 
 
-def page(found: Sequence[Mapping[str, Any]], waits: Mapping[str, float], busy: Mapping[str, float], costs: str) -> str:
-    """docs/benchmarks.md; `busy`: waits of the others beside a hot subject, `costs`: tables of `bench.curves`."""
+def page(
+    found: Sequence[Mapping[str, Any]], waits: Mapping[str, float], busy: Mapping[str, float], costs: str, tried: Tried
+) -> str:
+    """docs/benchmarks.md; `busy`: waits of the others beside a hot subject, `costs`: tables of `bench.curves`, `tried`: a
+    back-test."""
     head = _HEAD.format(
         today=dt.datetime.now(dt.UTC).date(), cores=psutil.cpu_count(), memory=psutil.virtual_memory().total / 2**30,
         system=platform.system(), python=platform.python_version(),
@@ -98,7 +108,8 @@ def page(found: Sequence[Mapping[str, Any]], waits: Mapping[str, float], busy: M
         hot=HOT, busy50=busy["p50"], busy99=busy["p99"],
     )  # fmt: skip
     chart = "\n".join(["", "```", *_chart(found), "```", ""])
-    return head + "\n".join(map(_row, found)) + "\n" + chart + tail + "\n" + costs
+    of_rules = _TRIED.format(events=tried.events, rate=tried.per_second, clues=tried.clues, memory=tried.memory)
+    return head + "\n".join(map(_row, found)) + "\n" + chart + tail + "\n" + costs + of_rules
 
 
 def _row(one: Mapping[str, Any]) -> str:
