@@ -22,7 +22,7 @@ from tests.acceptance.rules import KEPT
 
 pytestmark = pytest.mark.broker
 RELOADS = 20
-EVENTS = 45_000
+EVENTS = 30_000
 BATCH = 1_500
 SUBJECTS = 60
 SPAN_MS = 100 * 3_600_000  # of event time, so that no hour has more clues than a rule may raise
@@ -81,7 +81,7 @@ def changed_under_load(house: House, sent: Sequence[dict[str, Any]], kill: bool)
 
     def change() -> None:
         for number in range(1, RELOADS + 1):
-            pause.wait(1.2)
+            pause.wait(0.8)
             done.append(put(house.settings, number))
             if kill and number == RELOADS // 2:
                 os.kill(house.crew.pids[0], signal.SIGKILL)
@@ -91,7 +91,7 @@ def changed_under_load(house: House, sent: Sequence[dict[str, Any]], kill: bool)
     changer.start()
     for first in range(0, len(sent), BATCH):
         house.send(sent[first : first + BATCH], seconds=60)
-        pause.wait(24 / (len(sent) / BATCH))
+        pause.wait(16 / (len(sent) / BATCH))
     changer.join(120)
     assert ended.is_set()
     return done
