@@ -5,23 +5,23 @@ into docs/benchmarks.md. No broker: the files are those that the archiver writes
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import psutil
 
 from bench.events import PARTITIONS, STEP, frame_of, subjects
 from bench.workloads import threshold
 from connectors.archive.shelf import Shelf
 from connectors.archive.table import Record
 from fengsui.backtest import backtest
+from fengsui.crew import MEMORY
 from fengsui.settings import load
 from rules import Rule, parse_rule
 from topics.columns import encode_frame
@@ -53,7 +53,7 @@ explain: "{{subject_name}} 近一小时 {{n_1h}} 次读数,均值 {{avg_1h:.1f}}
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One back-test: events, clues, seconds (starting its processes included), peak memory of all its processes in MiB."""
+    """One back-test: events, clues, seconds (reading included), peak memory of its process in MiB."""
 
     events: int
     clues: int
@@ -106,33 +106,16 @@ def measure(events: int) -> Tried:
 
 
 def judge(root: Path) -> Tried:
-    """One back-test of an archive in a process of its own, watched for its memory."""
+    """One back-test of an archive in a process of its own."""
     argv = [sys.executable, "-m", "bench.backtest", "judge", str(root)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as child:
-        peak, watched = 0.0, psutil.Process(child.pid)
-        while child.poll() is None:
-            peak = max(peak, _memory(watched))
-            time.sleep(0.05)
-        assert child.stdout is not None
-        said = json.loads(child.stdout.read().splitlines()[-1])
-    return Tried(said["events"], said["clues"], said["seconds"], peak)
-
-
-def _memory(process: psutil.Process) -> float:
-    """Resident memory of a process and those below it, MiB."""
-    total = 0
-    for one in (process, *process.children(recursive=True)):
-        try:
-            total += one.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return total / 2**20
+    done = subprocess.run(argv, env=MEMORY | dict(os.environ), stdout=subprocess.PIPE, text=True, check=True)
+    return Tried(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def _judge(root: Path) -> None:
     found = backtest(fifty(), root, lateness=load().allowed_lateness_ms)
-    said = {"events": found.events, "clues": found.clues.height, "seconds": found.seconds}
-    sys.stdout.write(json.dumps(said | {"rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}) + "\n")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+    sys.stdout.write(json.dumps(asdict(Tried(found.events, found.clues.height, found.seconds, peak))) + "\n")
 
 
 def main(words: list[str]) -> None:

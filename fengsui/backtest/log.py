@@ -54,11 +54,6 @@ def partitions(root: Path) -> int:
     return 1 + max((span.partition for kind in KINDS.values() for span in spans(root, kind.topic)), default=-1)
 
 
-def size(root: Path) -> int:
-    """How many offsets of events the archive covers."""
-    return sum(span.last - span.first + 1 for kind in KINDS.values() for span in spans(root, kind.topic))
-
-
 def end_of(root: Path) -> int:
     """The newest log time of events and of the clock's ticks, ms UTC; 0 of an empty archive."""
     topics = (*(kind.topic for kind in KINDS.values()), TICKS["detect"])

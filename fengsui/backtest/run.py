@@ -1,4 +1,4 @@
-"""All partitions of the archive through the rules, a process a core; then the rules of other keys over the copies.
+"""All partitions of the archive through the rules, a thread a core; then the rules of other keys over the copies.
 
 A batch is read, judged and forgotten: memory is what the windows hold, whatever the archive's size. Rules are judged in groups by
 the kinds of event they look at, each group in one pass: order across kinds costs only those that ask for it.
@@ -8,16 +8,15 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import polars as pl
 
 from fengsui.backtest import copies
-from fengsui.backtest.log import Log, Slice, end_of, partitions, refused, size
+from fengsui.backtest.log import Log, Slice, end_of, partitions, refused
 from rules import Filter, Judge, Lists, Rule
 from rules.clues import SCHEMA
 from rules.plan import scoped
@@ -25,13 +24,12 @@ from rules.reach import feeders
 from rules.tree import TRUE
 from topics.events import KINDS, ORDER
 
-SMALL: Final = 500_000  # offsets: as long as they take, another process takes to begin
 UNCAPPED: Final = 2**40  # clues an hour: an analyst wants to see all of a noisy rule
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What is judged, as processes hand it on: rules (all taken as live), filters, lists, lateness by kind."""
+    """What is judged, as threads share it: rules (all taken as live), filters, lists, lateness by kind."""
 
     rules: tuple[Rule, ...]
     filters: tuple[Filter, ...]
@@ -87,24 +85,24 @@ def backtest(
     filters: Sequence[Filter] = (),
     when: Slice | None = None,
     cap_per_hour: int = UNCAPPED,
-    processes: int = 0,
+    threads: int = 0,
 ) -> Backtest:
     """Judge what the archive below `root` holds. Rules count as live whatever their status. Clues are those raised in `when`;
     what came before is read as far back as windows and episodes reach. Raises OSError, ArrowInvalid."""
     began, count, when = time.perf_counter(), partitions(root), when or Slice()
     given = Given(tuple(_live(rules)), tuple(filters), lists or {}, lateness, cap_per_hour)
     bad, end = refused(root), end_of(root)
-    processes = processes or (1 if size(root) < SMALL else os.cpu_count() or 1)
+    threads = threads or os.cpu_count() or 1
     end = end if when.until is None else min(end, when.until)
     wider = when
     if when.since is not None:
         wider = replace(when, since=when.since - max(map(_reach, rules)) - max(lateness.values()))
     with tempfile.TemporaryDirectory(prefix="fengsui-backtest-") as scratch:
         jobs = [(given, root, p, count, _own(bad, p), wider, end, Path(scratch)) for p in range(count)]
-        parts = list(_mapped(_by_subject, jobs, processes))
+        parts = list(_mapped(_by_subject, jobs, threads))
         if scoped(given.rules, True):
             parts += _mapped(
-                _by_other_keys, [(given, root, Path(scratch), p, count, end) for p in range(count)], processes
+                _by_other_keys, [(given, root, Path(scratch), p, count, end) for p in range(count)], threads
             )
     total = Backtest(pl.concat([pl.DataFrame(schema=SCHEMA), *(part.clues for part in parts)]).drop("shadow"))
     for part in parts:
@@ -132,19 +130,11 @@ def _sum(total: dict[Any, int], part: Mapping[Any, int]) -> None:
         total[key] = total.get(key, 0) + n
 
 
-def _mapped(work: Any, jobs: Sequence[Any], processes: int) -> Iterator[Backtest]:
-    """Each job in a process of its own choosing; in this one where that is all there is."""
-    workers = min(processes, len(jobs))
-    if workers <= 1:
-        yield from (work(*job) for job in jobs)
-        return
-    before = os.environ.get("POLARS_MAX_THREADS")
-    os.environ["POLARS_MAX_THREADS"] = "1"  # the cores are shared out by partition
-    try:
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            yield from (future.result() for future in [pool.submit(work, *job) for job in jobs])
-    finally:
-        os.environ.pop("POLARS_MAX_THREADS") if before is None else os.environ.update(POLARS_MAX_THREADS=before)
+def _mapped(work: Any, jobs: Sequence[Any], threads: int) -> Iterator[Backtest]:
+    """Each job in a thread of its own choosing. Kernels and polars let the interpreter go, and a thread begins at once; a process
+    would import and load kernels for seconds first."""
+    with ThreadPoolExecutor(max(1, min(threads, len(jobs)))) as pool:
+        yield from (future.result() for future in [pool.submit(work, *job) for job in jobs])
 
 
 def _live(rules: Iterable[Rule]) -> list[Rule]:

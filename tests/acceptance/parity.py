@@ -63,11 +63,11 @@ def mixed(seed: int, events: int) -> list[dict[str, Any]]:
     return found
 
 
-def drafted(settings: Settings, texts: Sequence[str], processes: int) -> Backtest:
+def drafted(settings: Settings, texts: Sequence[str], threads: int) -> Backtest:
     """A back-test of rules on the house's archive."""
     rules = [parse_rule(text.replace("status: live", "status: draft"), "t") for text in texts]
     lateness = settings.allowed_lateness_ms
-    return backtest(rules, settings.archive_dir, lateness=lateness, processes=processes, cap_per_hour=CAP_PER_HOUR)
+    return backtest(rules, settings.archive_dir, lateness=lateness, threads=threads, cap_per_hour=CAP_PER_HOUR)
 
 
 def by_id(house: House, rules: Sequence[str]) -> dict[str, dict[str, object]]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from connectors.archive import reading
 
@@ -14,16 +14,17 @@ from connectors.archive import reading
 def test_passing_errors_are_asked_again(code: int, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def answer(_: Any, prefix: str, *__: Any) -> dict[str, dict[int, reading.Range]]:
+    def answer(_: Any, prefix: str, *__: Any) -> list[TopicPartition]:
         asked.append(prefix)
         if len(asked) < 3:
             raise KafkaException(KafkaError(code))
-        return {"clues": {0: reading.Range(0, 1)}}
+        return []
 
-    monkeypatch.setattr(reading, "_ranges", answer)
+    monkeypatch.setattr(reading, "AdminClient", dict)
+    monkeypatch.setattr(reading, "_partitions", answer)
     if calls == 1:
         with pytest.raises(KafkaException):
             reading.ranges({}, "p.", ["clues"])
     else:
-        assert reading.ranges({}, "p.", ["clues"]) == {"clues": {0: reading.Range(0, 1)}}
+        assert reading.ranges({}, "p.", ["clues"]) == {}
     assert asked == ["p."] * calls

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import backtest as bench
 from connectors.archive.shelf import Shelf
 from connectors.archive.table import Record
 from fengsui.backtest import Backtest, backtest
@@ -57,7 +58,7 @@ def write(root: Path, records: Mapping[tuple[str, int], Sequence[Record]]) -> No
 
 def run(root: Path, *rules: Rule, **given: Any) -> Backtest:
     """In this process."""
-    return backtest(rules, root, lateness=LATENESS, processes=1, **given)
+    return backtest(rules, root, lateness=LATENESS, threads=1, **given)
 
 
 def told(found: Backtest) -> list[float]:
@@ -444,3 +445,12 @@ def test_a_schedule_is_kept_and_what_it_leaves_comes_after(
     assert len(rows) == sum(sizes.values())
     assert len({(kind, offset) for kind, offset, _ in rows}) == len(rows)
     assert np.all([offset >= done[kind] for kind, offset, _ in rows[len(wanted) :]])
+
+
+def test_the_benchmark_judges_what_it_wrote(tmp_path: Path) -> None:
+    """In the small: each event once, and the clues that a pass in this process gives."""
+    bench.write(tmp_path, 30_000)
+    found = bench.judge(tmp_path)
+    assert (found.events, found.clues) == (30_000, run(tmp_path, *bench.fifty()).clues.height)
+    assert found.clues > 0
+    assert found.memory > 50

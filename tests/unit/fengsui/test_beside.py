@@ -44,7 +44,7 @@ def traffic(root: Path) -> None:
     stood = [published(0, T0 - DAY, LIVE), published(1, T0 - HOUR, before), published(2, T0 - MINUTE, SHADOW)]
     write(root, {("rules", 0): stood})
     for one, topic in ((LIVE, "clues"), (SHADOW, "shadow-clues")):
-        raised = backtest([one], root, lateness=LATENESS, processes=1).clues.to_dicts()
+        raised = backtest([one], root, lateness=LATENESS, threads=1).clues.to_dicts()
         raised = [clue | {"origin_version": one.version} for clue in raised]
         old = [clue | {"clue_id": "old", "origin_version": "000000000000"} for clue in raised[:1]]
         rows = [Record(i, clue["raised_at"], b"", encode(CLUE, clue)) for i, clue in enumerate([*old, *raised])]

@@ -28,7 +28,7 @@ def lived(root: Path) -> None:
     rows: list[Record] = []
     log: list[Record] = []
     for one, hours in ((LOOSE, (0, 1, 2)), (STRICT, (3, 4))):
-        for clue in backtest([one], root, lateness=LATENESS, processes=1).clues.to_dicts():
+        for clue in backtest([one], root, lateness=LATENESS, threads=1).clues.to_dicts():
             hour = (clue["occurred_at"] - T0) // HOUR
             if hour in hours:
                 rows.append(
