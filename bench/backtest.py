@@ -31,7 +31,7 @@ from topics.keys import partitions_of
 EVENTS: Final = 20_000_000
 _FILE: Final = 500_000  # events of one file of each partition, as the archiver writes them on a busy day
 _THRESHOLDS: Final = 40
-_FIRST: Final = 16.0  # so that one reading in two thousand calls for a clue: a rule worth trying is not noisier
+_FIRST: Final = 16.0  # a threshold's clue in two thousand readings: a rule worth trying is not noisier
 _START: Final = 1_780_000_000_000
 
 _WINDOWS = """
@@ -74,7 +74,7 @@ def fifty() -> list[Rule]:
 
 
 def write(root: Path, events: int, seed: int = 3) -> None:
-    """An archive of readings of 100,000 subjects, two a millisecond."""
+    """An archive of readings of 100,000 subjects, one a millisecond."""
     rng, names = np.random.default_rng(seed), np.array(subjects())
     shelves = [Shelf(root, KINDS["iot"].topic, partition) for partition in range(PARTITIONS)]
     assert all(shelf.try_lock() for shelf in shelves)

@@ -3,8 +3,7 @@
 import time
 from typing import Final
 
-from confluent_kafka import Consumer, TopicPartition
-
+from connectors.archive.reading import ranges
 from fengsui.settings import Settings
 from streams.ledger import Ledger, ledger_partition
 
@@ -15,8 +14,8 @@ def await_obeyed(settings: Settings, topic: str, seconds: float) -> tuple[float,
     """Wait until all tasks of detect obey a control topic (`rules`, `lists`) as it stands now -> (seconds that took, partitions
     whose task does not yet). A task without work says so with its next tick, a second later. Raises KafkaException."""
     began = time.monotonic()
-    wanted = _end(settings, topic)
     client, prefix, count = settings.kafka_client(), settings.topic_prefix, settings.partitions
+    wanted = ranges(client, prefix, [topic])[topic][0].end
     ledgers = {p: Ledger(client, prefix, ledger_partition("detect", p, count)) for p in range(count)}
     try:
         behind = set(ledgers)
@@ -28,11 +27,3 @@ def await_obeyed(settings: Settings, topic: str, seconds: float) -> tuple[float,
     finally:
         for ledger in ledgers.values():
             ledger.close()
-
-
-def _end(settings: Settings, topic: str) -> int:
-    consumer = Consumer(settings.kafka_client() | {"group.id": "fengsui-look", "enable.auto.commit": False})
-    try:
-        return int(consumer.get_watermark_offsets(TopicPartition(settings.topic_prefix + topic, 0), timeout=30)[1])
-    finally:
-        consumer.close()

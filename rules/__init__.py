@@ -2,7 +2,7 @@
 
 from rules.compile import Lists
 from rules.errors import RuleError
-from rules.filters import FILTER_KEY, Filter, load_filter, parse_filter, scan_filters
+from rules.filters import FILTER_KEY, Filter, load_filter, parse_filter, parse_keyed, scan_filters
 from rules.judge import Judge
 from rules.load import load_packs, load_rule, parse_rule, scan
 from rules.model import Rule
@@ -19,6 +19,7 @@ __all__ = [
     "load_packs",
     "load_rule",
     "parse_filter",
+    "parse_keyed",
     "parse_rule",
     "run_tests",
     "scan",

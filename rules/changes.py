@@ -10,7 +10,7 @@ avg > 8 → avg > 10 less
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from rules.durations import spoken
 from rules.explain import beijing
@@ -24,7 +24,6 @@ from rules.words import said
 # more: fires where it did before, and elsewhere; less: fires only where it did before; other: neither can be said;
 # routed: the same firings, but with another severity, department or status; words: only what people read
 Effect = Literal["more", "less", "other", "routed", "words"]
-T = TypeVar("T")
 _FLIPPED: Final[Mapping[Effect, Effect]] = {"more": "less", "less": "more"}
 _MIRRORED: Final = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
 _TEXTS: Final = {

@@ -25,7 +25,7 @@ from typing import Any, Final
 from rules.conditions import condition
 from rules.derived import bounds, moment
 from rules.errors import RuleError, meant
-from rules.load import COLUMNS, files, identifier
+from rules.load import COLUMNS, files, identifier, parse_rule
 from rules.model import Condition, Rule, version_of
 from rules.nodes import compose
 from rules.tree import TRUE, Node
@@ -101,6 +101,11 @@ def scan_filters(root: Path, rules: Iterable[Rule]) -> tuple[list[Filter], list[
         except RuleError as error:
             errors.append(error)
     return [filters[key] for key in sorted(filters)], errors
+
+
+def parse_keyed(key: str, text: str, path: str) -> Rule | Filter:
+    """What stands on the rules topic under a key: a filter, or a rule. Raises RuleError."""
+    return (parse_filter if key.startswith(FILTER_KEY) else parse_rule)(text, path)
 
 
 def parse_filter(text: str, path: str) -> Filter:

@@ -12,6 +12,7 @@ from connectors.city import City, Index
 from rules import Judge, Rule
 from rules.compile import expression
 from rules.plan import DTYPES, gate, physical
+from rules.steps import present
 from topics.events import KINDS
 
 
@@ -61,7 +62,7 @@ def baseline(city: City, rules: Sequence[Rule], lateness: Mapping[str, int]) -> 
     for kind, frame, found in judged(city, rules, lateness):
         events += frame.height
         if gates[kind]:
-            whole = frame.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in _lacking(frame))
+            whole = present(frame, DTYPES)  # columns of other kinds are NULL here
             looked_at.update(whole.select(expr.sum().alias(name) for name, expr in gates[kind].items()).to_dicts()[0])
         clues.update(clue["origin_id"] for clue in found)
         right.update(clue["origin_id"] for clue in found if index.of(clue))
@@ -101,8 +102,3 @@ def arrivals(city: City, chunk: int) -> Iterator[tuple[str, pl.DataFrame]]:
         places = pl.Series(np.arange(offset, offset + len(frame), dtype=np.int64))
         yield delivery.kind, frame.drop("_arrived").with_columns(_offset=places, _ts=frame["_arrived"])
         offset += len(frame)
-
-
-def _lacking(frame: pl.DataFrame) -> Iterator[tuple[str, type[pl.DataType]]]:
-    """Columns of other kinds, which are NULL here."""
-    yield from ((name, dtype) for name, dtype in DTYPES.items() if name not in frame.columns)

@@ -8,8 +8,8 @@ from typing import Any, Final
 import polars as pl
 
 from connectors.archive.layout import files
-from fengsui.backtest.labels import CONFIRMED, FALSE_ALARM
-from rules import FILTER_KEY, RuleError, parse_filter, parse_rule
+from fengsui.backtest.labels import CONFIRMED, FALSE_ALARM, ratio
+from rules import Rule, RuleError, parse_keyed
 from rules.changes import Change, changes
 
 _TOPICS: Final = ("clues", "shadow-clues")
@@ -34,20 +34,12 @@ class Standing:
     @property
     def precision(self) -> float | None:
         """Confirmed of those that were called one or the other."""
-        told = self.confirmed + self.false_alarms
-        return self.confirmed / told if told else None
+        return ratio(self.confirmed, self.confirmed + self.false_alarms)
 
 
 def history(root: Path, rule_id: str, known: pl.DataFrame) -> list[Standing]:
     """All versions of a rule or filter (`filter:` before its id) that stood, oldest first; `known`: labels of clues."""
-    paths = files(root, "rules")
-    if not paths:
-        return []
-    mine = pl.scan_parquet(paths).filter(pl.col("_key").cast(pl.String) == rule_id)
-    found = mine.select("_offset", "_ts", "version", "text", "actor").collect().sort("_offset")
-    runs = found.filter(
-        pl.col("version").ne_missing(pl.col("version").shift(1)) | (pl.int_range(pl.len()) == 0)
-    ).to_dicts()
+    runs = publications(root, rule_id)
     raised = _raised(root, rule_id, known)
     told: list[Standing] = []
     for i, row in enumerate(runs):
@@ -91,20 +83,18 @@ def _raised(root: Path, rule_id: str, known: pl.DataFrame) -> pl.DataFrame:
 def _status(rule_id: str, text: str | None) -> str:
     if text is None:
         return "withdrawn"
-    if rule_id.startswith(FILTER_KEY):
-        return "filter"
     try:
-        return parse_rule(text, rule_id).status
+        found = parse_keyed(rule_id, text, rule_id)
     except RuleError:
         return "unreadable"
+    return found.status if isinstance(found, Rule) else "filter"
 
 
 def _changed(rule_id: str, before: str | None, after: str | None) -> Sequence[Change] | None:
     """What differs from the version before; None where there is none to compare with."""
     if before is None or after is None:
         return None
-    parse = parse_filter if rule_id.startswith(FILTER_KEY) else parse_rule
     try:
-        return changes(parse(before, rule_id), parse(after, rule_id))
+        return changes(parse_keyed(rule_id, before, rule_id), parse_keyed(rule_id, after, rule_id))
     except RuleError as error:  # a version of a later build, or an earlier one
         return [Change("", str(error), "other")]

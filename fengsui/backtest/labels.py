@@ -84,12 +84,13 @@ def score(clues: pl.DataFrame, known: pl.DataFrame, rule: Rule, days: float) -> 
         confirmed,
         wrong,
         clues.height - confirmed - wrong,
-        _ratio(confirmed, confirmed + wrong),
-        _ratio(int(due.is_in(told.implode()).sum()), len(due)),
+        ratio(confirmed, confirmed + wrong),
+        ratio(int(due.is_in(told.implode()).sum()), len(due)),
         clues.height / days if days else 0.0,
         wrong * float(handled or 0.0),
     )
 
 
-def _ratio(part: int, whole: int) -> float | None:
+def ratio(part: int, whole: int) -> float | None:
+    """A share; None where there is nothing to divide by."""
     return part / whole if whole else None

@@ -180,11 +180,16 @@ def _say_difference(words: str, other: dict[str, Any]) -> None:
         part = other[name]
         by = {k: v for k, v in part.items() if k not in ("clues", "shown")}
         say(f"  {sign} {part['clues']}  {_counts(by)}")
-        for clue in part["shown"][:10]:
-            say(f"      {clue['clue_id'][:12]}  {clue['severity']:<7} {clue['verdict']:<12} {clue['explanation']}")
+        say_first(part)
     say(
         f"  查准率 precision {share(other['precision'])}, 少花 minutes saved on false alarms {other['minutes_saved']:g}"
     )
+
+
+def say_first(part: dict[str, Any]) -> None:
+    """The first clues of a part of a difference (`report.counted`)."""
+    for clue in part["shown"][:10]:
+        say(f"      {clue['clue_id'][:12]}  {clue['severity']:<7} {clue['verdict']:<12} {clue['explanation']}")
 
 
 def _counts(counts: dict[str, int]) -> str:

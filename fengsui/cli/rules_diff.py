@@ -9,7 +9,7 @@ from fengsui.cli.common import say, say_json
 from fengsui.cli.rules_files import filters_of, rules_of
 from fengsui.cli.rules_live import connected, published
 from fengsui.publishing import PACKS
-from rules import FILTER_KEY, Filter, Rule, RuleError, parse_filter, parse_rule
+from rules import FILTER_KEY, Filter, Rule, RuleError, parse_keyed
 from rules.changes import Change, changes, effect_of
 
 Held = Rule | Filter | RuleError  # the error where this build cannot read what is published
@@ -73,7 +73,7 @@ def _standing() -> dict[str, Held]:
     found: dict[str, Held] = {}
     for key, one in published(connected()).items():
         try:
-            found[key] = (parse_filter if key.startswith(FILTER_KEY) else parse_rule)(one.text, f"published {key}")
+            found[key] = parse_keyed(key, one.text, f"published {key}")
         except RuleError as error:
             found[key] = error
     return found

@@ -30,7 +30,7 @@ SWITCH_MS = 2_000
 
 
 def version(number: int) -> str:
-    """The rule in its n-th version: what it says, how grave it is, and (from the fourth on) its threshold are others."""
+    """The rule in its n-th version: what it says and how grave it is are others."""
     text = KEPT.replace("within: 1d", "within: 10d")
     text = text.replace("{subject_name} {value:.1f} ℃", f"v{number} {{n_1d:d}}")
     return text.replace("severity: orange", f"severity: {('orange', 'red')[number % 2]}")
@@ -38,19 +38,18 @@ def version(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """When a version was sent, and when it was acknowledged, ms UTC."""
+    """A version, and when it was acknowledged, ms UTC."""
 
     version: str
-    sent: int
     acknowledged: int
 
 
 def put(settings: Settings, number: int) -> Published:
     """Publish the n-th version."""
-    text, sent = version(number), now_ms()
+    text = version(number)
     rule = parse_rule(text, "test")
     publish(settings, [(rule, text)], "test")
-    return Published(rule.version, sent, now_ms())
+    return Published(rule.version, now_ms())
 
 
 def events() -> list[dict[str, Any]]:
@@ -117,9 +116,8 @@ def test_every_event_is_judged_by_one_version(settings: Settings, kill: bool) ->
     order = [first, *(one.version for one in done)]
     assert len(set(order)) == RELOADS + 1
     number = {name: i for i, name in enumerate(order)}
-    assert sorted(evidence(clue)["event_id"] for clue in clues) == sorted(
-        hot
-    )  # one clue an event: none lost, none twice
+    # One clue an event: none lost, none twice.
+    assert sorted(evidence(clue)["event_id"] for clue in clues) == sorted(hot)
     for clue in clues:
         i, n = number[clue["origin_version"]], hot[evidence(clue)["event_id"]]
         assert clue["explanation"] == f"v{i} {n}"  # the words, the grade and the windows of that version
