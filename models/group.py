@@ -17,7 +17,7 @@ import polars as pl
 
 from models.contract import Array, Floats
 from models.sensor import MOST, SCALE, Sensor
-from topics.compiled import compiled_locked
+from topics.compiled import compiled_allocating
 
 SLOW, SMOOTH = 1 / 1000, 1 / 10
 WARM: Final = 100  # rows before the first score
@@ -25,7 +25,7 @@ CLIP: Final = 6.0  # a row counts in mean and covariance as if no further out th
 RIDGE: Final = 0.05  # part of the variance added on the diagonal: sensors of one group are often nearly the same
 
 
-@compiled_locked
+@compiled_allocating
 def _scaled(x: Array, mean: Array, std: Array) -> Array:
     z = np.zeros(x.size)
     for k in range(x.size):
@@ -34,7 +34,7 @@ def _scaled(x: Array, mean: Array, std: Array) -> Array:
     return z
 
 
-@compiled_locked
+@compiled_allocating
 def _distances(x: Array, out: Array) -> None:
     """n rows of c columns -> `out` f8[n]: smoothed squared distance of each row from what came before it."""
     c = x.shape[1]

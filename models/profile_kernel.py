@@ -42,23 +42,26 @@ def _since(day: float, mark: float) -> float:
 
 
 @compiled_locked
+def _held(sums: Array, marks: Array, now: float, k: int) -> float:
+    """What a sum has faded to."""
+    return 0.0 if np.isnan(marks[REF]) else float(sums[k] * 0.5 ** ((now - marks[REF]) / HALF_LIVES[k]))
+
+
+@compiled_locked
 def _features(sums: Array, marks: Array, sector: float, region: float, day: float, out: Array) -> None:
     """What is known about a subject on a day; `sector`, `region`: shares of bad visits there."""
     now = day if np.isnan(marks[REF]) else max(day, marks[REF])
-    v = np.empty(SUMS)
-    for k in range(SUMS):
-        v[k] = 0.0 if np.isnan(marks[REF]) else sums[k] * 0.5 ** ((now - marks[REF]) / HALF_LIVES[k])
     out[0] = 1.0 if np.isnan(marks[LAST_VISIT]) else 0.0
-    out[1] = np.log1p(v[VISITS])
-    out[2] = _logit((v[BAD] + sector) / (v[VISITS] + 1.0)) - _logit(sector)
+    out[1] = np.log1p(_held(sums, marks, now, VISITS))
+    out[2] = _logit((_held(sums, marks, now, BAD) + sector) / (_held(sums, marks, now, VISITS) + 1.0)) - _logit(sector)
     out[3] = marks[LAST_OUTCOME]
     out[4] = _since(now, marks[LAST_VISIT])
     out[5] = _since(now, marks[LAST_BAD])
-    out[6], out[7] = np.log1p(v[VIOLATIONS]), np.log1p(v[CRITICAL])
-    out[8], out[9] = np.log1p(v[PENALTIES]), np.log1p(v[FINES])
-    out[10], out[11] = np.log1p(v[COMPLAINTS]), np.log1p(v[COMPLAINTS_YEAR])
+    out[6], out[7] = np.log1p(_held(sums, marks, now, VIOLATIONS)), np.log1p(_held(sums, marks, now, CRITICAL))
+    out[8], out[9] = np.log1p(_held(sums, marks, now, PENALTIES)), np.log1p(_held(sums, marks, now, FINES))
+    out[10], out[11] = np.log1p(_held(sums, marks, now, COMPLAINTS)), np.log1p(_held(sums, marks, now, COMPLAINTS_YEAR))
     out[12] = _since(now, marks[LAST_COMPLAINT])
-    out[13], out[14] = np.log1p(v[OPINIONS]), np.log1p(v[CAMERA])
+    out[13], out[14] = np.log1p(_held(sums, marks, now, OPINIONS)), np.log1p(_held(sums, marks, now, CAMERA))
     out[15], out[16] = _logit(region) - _logit(sector), _logit(sector)
 
 

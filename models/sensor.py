@@ -65,7 +65,7 @@ def _rows(code: Array, at: Array, x: Array, state: tuple[Array, ...], out: Array
         out[i, 7] = s[kernel.N]
         out[i, 8] = (s[kernel.LAST_AT] - s[kernel.FIRST_AT]) / kernel.HOUR_MS
         kernel.surprise(s, profile[k], visits[k], mix[k], tails[k], at[i], x[i], out[i, 1:7])
-        out[i, 0] = kernel.judge(totals[k], peaks[k], out[i, 1:5].sum())
+        out[i, 0] = kernel.judge(totals[k], peaks[k], out[i, 1] + out[i, 2] + out[i, 3] + out[i, 4])
         out[i, 9] = abs(s[kernel.STREAK])
 
 

@@ -150,11 +150,9 @@ def surprise(s: Array, profile: Array, visits: Array, mix: Array, tails: Array, 
     q = x - expected
     s[SHIFT] += fast * (q - s[SHIFT])
     level = np.log1p(abs(off) / (s[DEV] + tiny))
-    y = np.zeros(CHANNELS)
-    y[0] = level
-    y[1] = np.log1p(abs(q) / (s[SDEV] + tiny))
-    y[2] = np.log1p(abs(s[SHIFT]) / (s[SHIFT_DEV] + tiny))
-    y[3] = 2.0 * _mixed(mix, level if off > 0 else -level, slow)
+    of_cycle = np.log1p(abs(q) / (s[SDEV] + tiny))
+    of_trend = np.log1p(abs(s[SHIFT]) / (s[SHIFT_DEV] + tiny))
+    y = (level, of_cycle, of_trend, 2.0 * _mixed(mix, level if off > 0 else -level, slow))
     for c in range(CHANNELS):
         out[c] = tail(tails[c], WIDTH, 1.0, y[c]) if s[N] >= WARM else 0.0
         remember(tails[c], WIDTH, y[c])
@@ -180,6 +178,14 @@ def _learn(s: Array, slow: float, tiny: float, off: float, q: float) -> None:
 
 
 @compiled_locked
+def _most(values: Array) -> float:
+    most = values[0]
+    for value in values[1:]:
+        most = max(most, value)
+    return float(most)
+
+
+@compiled_locked
 def judge(totals: Array, peaks: Array, total: float) -> float:
     """Summed surprise of one row of one group -> evidence; what does not top the last HOLD rows counts half."""
     n = peaks[0]
@@ -189,10 +195,10 @@ def judge(totals: Array, peaks: Array, total: float) -> float:
             held[k], surprises[k] = held[k - 1], surprises[k - 1]
         held[0] = surprises[0] = 0.0
     evidence = tail(totals, TOTAL_WIDTH, HOLD / (SLOTS - 1), total) if n >= WARM else 0.0
-    if evidence <= held.max():
+    if evidence <= _most(held):
         evidence *= 0.5
     held[0] = max(held[0], evidence)
     surprises[0] = max(surprises[0], total)
-    remember(totals, TOTAL_WIDTH, surprises.max())
+    remember(totals, TOTAL_WIDTH, _most(surprises))
     peaks[0] = n + 1.0
     return evidence

@@ -329,9 +329,9 @@ def update(
     withins: Ints, horizon: int, idle: int, distinct: bool, steps: int,
     heads: Ints, times: Ints, values: Floats, bits: Ints, runs: Floats, made: Bools, refs: Ints, free: Ints,
     counters: Ints, seen: Ints, tallies: Tallies, own: Floats, again: Floats, again_row: Ints, again_at: Ints, refused: Bools,
+    sums: Floats,
 ) -> int:  # fmt: skip
     """Take rows from `first` on in arrival order; returns n, or the row for which an array must grow first."""
-    sums = np.empty(4)
     for i in range(first, codes.size):
         code = codes[i]
         _ahead(i, codes, heads, times, values)

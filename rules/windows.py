@@ -171,6 +171,7 @@ class WindowStore:
                 self._withins, self._horizon, self._idle, self._distinct, self._steps,
                 self._heads, self._times, self._values, self._values.view(np.int64), self._runs, self._made,
                 self._refs, self._free, self._counters, self._seen, self._tallies, own, again, again_row, again_at, refused,
+                np.empty(4),
             )  # fmt: skip
             if done == n:
                 break

@@ -4,6 +4,9 @@ Numba asks whether the file of a function itself has changed. It also puts into 
 an upgrade that changed only those, the former code would run on. Here what is kept holds for the files of all compiled functions
 that can be among the callees (rooms import downwards only) and is made anew when one of them changes.
 
+Arrays belong to the caller. Numba would count references to every array on its way through every call, each an atomic step: that
+was four fifths of what a window cost (docs/adr/0008). A function that makes arrays of its own cannot do without.
+
 >>> from topics.identifiers import uscc_at
 >>> import numpy as np
 >>> uscc_at(np.frombuffer(b"91350100M000100Y43", np.uint8), 0, 18)
@@ -73,10 +76,11 @@ _CONFIG: Final[Any] = numba.config
 _PLACES: Final = ",".join(f"{__name__}.{place.__name__}" for place in (Given, Beside, Users))
 
 
-def _compiled(function: F, nogil: bool) -> F:
+def _compiled(function: F, *, nogil: bool, counted: bool = False) -> F:
     before, _CONFIG.CACHE_LOCATOR_CLASSES = _CONFIG.CACHE_LOCATOR_CLASSES, _PLACES
     try:
-        return cast("F", numba.njit(cache=True, nogil=nogil)(function))
+        options: dict[str, Any] = {"cache": True, "nogil": nogil, "_nrt": counted}  # `_nrt`: counts references
+        return cast("F", numba.njit(**options)(function))
     finally:
         _CONFIG.CACHE_LOCATOR_CLASSES = before
 
@@ -89,3 +93,8 @@ def compiled(function: F) -> F:
 def compiled_locked(function: F) -> F:
     """The same holding Python's lock: no other thread sees its arrays half changed."""
     return _compiled(function, nogil=False)
+
+
+def compiled_allocating(function: F) -> F:
+    """`compiled_locked` for a function that makes arrays, and counts references to them; not for a hot path."""
+    return _compiled(function, nogil=False, counted=True)

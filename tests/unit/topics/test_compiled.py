@@ -5,8 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+import pytest
+from numba.core.errors import TypingError
+
 from topics import compiled as of_house
-from topics.compiled import stamp
+from topics.compiled import compiled, stamp
 
 CALLED = "from topics.compiled import compiled\n\n\n@compiled\ndef inner(x: int) -> int:\n    return x + {}\n"
 CALLER = """from topics.compiled import compiled
@@ -60,3 +65,23 @@ def test_files_without_compiled_functions_and_of_rooms_above_do_not_count(tmp_pa
     (house / "topics" / "fast.py").write_text(CALLED.format(3))
     stamp.cache_clear()
     assert stamp("rules", house) != before
+
+
+def test_compiled_code_counts_no_references() -> None:
+    """Each count is an atomic step; a kernel of the hot path that makes an array does not compile."""
+
+    @compiled
+    def total(column: npt.NDArray[np.int64]) -> int:
+        found = 0
+        for value in column[1:]:
+            found += value
+        return found
+
+    @compiled
+    def makes(column: npt.NDArray[np.int64]) -> int:
+        return int(np.empty_like(column).size)
+
+    assert total(np.array([4, 2, 3])) == 5
+    assert not any("NRT" in assembly for assembly in total.inspect_asm().values())  # type: ignore[attr-defined]
+    with pytest.raises(TypingError):
+        makes(np.array([1]))
