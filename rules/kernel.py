@@ -24,6 +24,7 @@ from rules.tallies import Tallies
 from topics.compiled import compiled
 
 BASE, ORDER, FIRST, NEXT, NEWEST, SEEN, TALLY = range(7)  # columns of `heads`; live rows are [FIRST, NEXT)
+HEAD: Final = 8  # columns of `heads`, one of them spare: 64 bytes, a line of the cache
 COUNT, SUM, MIN, MAX, DISTINCT, LAST, RATE = range(7)  # columns of an answer
 COMPLETED: Final = SUM  # of a sequence: whether it is this event that completed it
 STATS: Final = 7
@@ -47,6 +48,7 @@ def _ahead(i: int, codes: Ints, heads: Ints, times: Ints, values: Floats) -> Non
         soon(times, newest)
         soon(values, newest)
         soon(times, oldest)
+        soon(values, oldest)
 
 
 @compiled
