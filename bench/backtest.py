@@ -6,7 +6,6 @@ into docs/benchmarks.md. No broker: the files are those that the archiver writes
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from bench.contender import peak_mb
 from bench.events import PARTITIONS, STEP, frame_of, subjects
 from bench.workloads import threshold
 from connectors.archive.shelf import Shelf
@@ -114,8 +114,7 @@ def judge(root: Path) -> Tried:
 
 def _judge(root: Path) -> None:
     found = backtest(fifty(), root, lateness=load().allowed_lateness_ms)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
-    sys.stdout.write(json.dumps(asdict(Tried(found.events, found.clues.height, found.seconds, peak))) + "\n")
+    sys.stdout.write(json.dumps(asdict(Tried(found.events, found.clues.height, found.seconds, peak_mb()))) + "\n")
 
 
 def main(words: list[str]) -> None:

@@ -43,12 +43,12 @@ class Meter:
     def done(self, events: int, hits: int) -> None:
         """All events are decided and their outputs are committed or acknowledged."""
         seconds = time.time() - self._began
-        result = Result(events, seconds, hits, time.process_time() - self._cpu, _peak_mb(), self._began)
+        result = Result(events, seconds, hits, time.process_time() - self._cpu, peak_mb(), self._began)
         sys.stdout.write("RESULT " + json.dumps(asdict(result)) + "\n")
         sys.stdout.flush()
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """This process's peak since it was started (`getrusage` would tell that of the process it was forked from)."""
     status = Path("/proc/self/status").read_text("ascii")
     return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1024

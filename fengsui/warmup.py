@@ -26,7 +26,9 @@ _EVENT = dict.fromkeys(("event_id", "kind", "sector", "source", "device_id", "me
 def warm_up() -> None:
     """Run each kernel once on a little data. Seconds when the cache is cold, half a second when it is warm."""
     ids = pl.Series(["a", "b"])
-    Seen().repeats(ids, np.array([1, 2], np.int64))
+    seen = Seen()
+    seen.repeats(ids, np.array([1, 2], np.int64))
+    Seen().restore(seen.snapshot())
     partitions_of(ids, 4)
     kind = KINDS["iot"]
     chunk = decode_chunk(kind, [encode(kind.schema, _EVENT)])

@@ -17,11 +17,11 @@ import numpy as np
 from rules import tallies as tally
 from rules.arena import SMALLEST, give, take
 from rules.arrays import Bools, Floats, Ints
-from rules.prefetch import soon
 from rules.runs import LONG_RUN, NEVER, RUN, long_run
 from rules.sequences import began
 from rules.tallies import Tallies
 from topics.compiled import compiled
+from topics.prefetch import soon
 
 BASE, ORDER, FIRST, NEXT, NEWEST, SEEN, TALLY = range(7)  # columns of `heads`; live rows are [FIRST, NEXT)
 HEAD: Final = 8  # columns of `heads`, one of them spare: 64 bytes, a line of the cache
@@ -31,6 +31,8 @@ STATS: Final = 7
 TOP, STAMP, LIVE, AGAIN = range(4)  # slots of `counters`
 ALWAYS: Final = 2**62
 _FAR: Final = 16  # rows between asking for memory and reading it
+_LINE: Final = 8  # rows of a line of the cache
+_LINES: Final = 8  # of a ring asked for: beyond them the processor has seen where it goes
 _HOUR: Final = 3_600_000.0
 _NEAR: Final = 128  # rows of a window that are looked at one by one before there is a search
 
@@ -44,11 +46,12 @@ def _ahead(i: int, codes: Ints, heads: Ints, times: Ints, values: Floats) -> Non
     if near < codes.size and codes[near] >= 0 and heads[codes[near], ORDER] >= 0:
         code = codes[near]
         base, mask = heads[code, BASE], (SMALLEST << heads[code, ORDER]) - 1
-        newest, oldest = base + (heads[code, NEXT] & mask), base + (heads[code, FIRST] & mask)
-        soon(times, newest)
-        soon(values, newest)
-        soon(times, oldest)
-        soon(values, oldest)
+        first, last = heads[code, FIRST], heads[code, NEXT]
+        for o in range(last, max(first, last - _LINES * _LINE), -_LINE):
+            soon(times, base + (o & mask))
+            soon(values, base + (o & mask))
+        soon(times, base + (first & mask))
+        soon(values, base + (first & mask))
 
 
 @compiled

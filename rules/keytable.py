@@ -23,9 +23,9 @@ import numpy.typing as npt
 import polars as pl
 
 from rules.arrays import Bools, Bytes, Ints
-from rules.prefetch import soon
 from topics.buffers import filled, text_bytes
 from topics.compiled import compiled
+from topics.prefetch import soon
 
 EMPTY: Final = -1
 _BLOCK: Final = 64  # rows whose memory is asked for at once

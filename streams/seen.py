@@ -1,6 +1,6 @@
 """Which event ids were seen within a day of log time: exact up to 128-bit keyed hashes, in columns.
 
-Cost: about 0.1 us an event; 24 bytes an id at a load of at most a half, so about 60 bytes an id of the last 24 h.
+Cost: about 0.1 us an event; 24 bytes a slot, at most two thirds of them taken: about 54 bytes an id of the last 24 h.
 """
 
 import secrets
@@ -14,11 +14,13 @@ from streams.siphash import hash_texts
 from streams.stage import Arrays
 from topics.buffers import text_bytes
 from topics.compiled import compiled
+from topics.prefetch import soon
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 DAY_MS: Final = 86_400_000
 _SMALLEST: Final = 1 << 12
+_AHEAD: Final = 24  # rows between asking for memory and reading it
 
 
 @compiled
@@ -27,6 +29,10 @@ def _add(hashes: U64, times: I64, table: U64, stamps: I64, oldest: int, repeated
     mask = np.uint64(table.shape[0] - 1)
     taken = 0
     for i in range(times.size):
+        if i + _AHEAD < times.size:  # millions of ids are in no cache
+            far = np.int64(hashes[i + _AHEAD, 0] & mask)
+            soon(table, 2 * far)
+            soon(stamps, far)
         j = np.int64(hashes[i, 0] & mask)
         while stamps[j] != 0 and not (table[j, 0] == hashes[i, 0] and table[j, 1] == hashes[i, 1]):
             j = np.int64((np.uint64(j) + np.uint64(1)) & mask)
@@ -40,6 +46,24 @@ def _add(hashes: U64, times: I64, table: U64, stamps: I64, oldest: int, repeated
         else:
             repeated[i] = True
     return taken
+
+
+@compiled
+def _move(hashes: U64, times: I64, oldest: int, table: U64, stamps: I64) -> int:
+    """Put different ids that were seen at `oldest` or later into an empty table; returns how many. Slots of a smaller table come
+    in their order, and go to two places that move on likewise: a table that doubles waits for no memory."""
+    mask = np.uint64(table.shape[0] - 1)
+    moved = 0
+    for i in range(times.size):
+        if times[i] >= oldest:
+            j = np.int64(hashes[i, 0] & mask)
+            while stamps[j] != 0:
+                j = np.int64((np.uint64(j) + np.uint64(1)) & mask)
+            table[j, 0] = hashes[i, 0]
+            table[j, 1] = hashes[i, 1]
+            stamps[j] = times[i]
+            moved += 1
+    return moved
 
 
 class Seen:
@@ -94,14 +118,15 @@ class Seen:
         self._used = 0
 
     def _room_for(self, n: int) -> None:
-        if 2 * (self._used + n) > len(self._stamps):
-            live = self._stamps >= max(1, self._oldest)
-            self._fill(self._table[live], self._stamps[live], n)
+        if 3 * (self._used + n) > 2 * len(self._stamps):
+            oldest = max(1, self._oldest)
+            live = int(np.count_nonzero(self._stamps >= oldest))
+            self._fill(self._table, self._stamps, live + n, oldest)
 
-    def _fill(self, hashes: U64, times: I64, more: int) -> None:
+    def _fill(self, hashes: U64, times: I64, room: int, oldest: int = 1) -> None:
+        """Begin anew with what was seen at `oldest` or later, and room for so many ids."""
         size = _SMALLEST
-        while size < 3 * (len(times) + more):
+        while 4 * size < 9 * room:  # well below two thirds, so that it lasts a while
             size *= 2
         self._clear(size)
-        ignored = np.zeros(len(times), np.bool_)
-        self._used = _add(hashes, times, self._table, self._stamps, 0, ignored)
+        self._used = _move(hashes, times, oldest, self._table, self._stamps)
