@@ -1,13 +1,13 @@
 """Supervised: will the subject's next visit go badly? scikit-learn's SGDClassifier (log loss), learnt online.
 
-Serving needs only the arrays (a dot product); the scikit-learn object is rebuilt from them where learning goes on.
+Serving needs only the arrays (a dot product); the scikit-learn object is rebuilt from them where learning goes on, and
+scikit-learn is loaded there only: it takes 80 MB.
 """
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from sklearn.linear_model import SGDClassifier
 
 from models.contract import Array, Arrays, BadSnapshot, Floats, taken
 from models.linear import Linear
@@ -35,18 +35,21 @@ class Visit(Linear):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sgd: Any = _fresh()
+        self._sgd: Any = None  # made when it learns
+        self._steps = 0.0
 
     def _fit(self, z: Floats, y: Floats, weight: Floats) -> None:
+        if self._sgd is None:
+            self._sgd = self._made()
         self._sgd.partial_fit(z, y, classes=CLASSES, sample_weight=weight)
         self.weights, self.bias = self._sgd.coef_[0].copy(), float(self._sgd.intercept_[0])
+        self._steps = float(self._sgd.t_)
 
     def _widened(self, more: int) -> None:
-        if hasattr(self._sgd, "coef_"):
-            self._rebuild(self._own())
+        self._sgd = None
 
     def _own(self) -> Arrays:
-        return {"steps": np.array([getattr(self._sgd, "t_", 0.0)])}
+        return {"steps": np.array([self._steps])}
 
     def _take_own(self, arrays: Mapping[str, Array], columns: int) -> dict[str, Array]:
         steps = taken(arrays, "steps", np.float64, (1,))
@@ -55,20 +58,23 @@ class Visit(Linear):
         return {"steps": steps}
 
     def _rebuild(self, own: dict[str, Array]) -> None:
-        self._sgd = _fresh()
-        if own["steps"][0] > 0:
-            self._sgd.classes_, self._sgd.t_ = CLASSES.copy(), float(own["steps"][0])
-            self._sgd.coef_, self._sgd.intercept_ = self.weights[None, :].copy(), np.array([self.bias])
-            self._sgd.n_features_in_ = len(self.weights)
+        self._sgd, self._steps = None, float(own["steps"][0])
 
+    def _made(self) -> Any:
+        """scikit-learn's object as it stood after these steps."""
+        from sklearn.linear_model import SGDClassifier
 
-def _fresh() -> SGDClassifier:
-    return SGDClassifier(
-        loss="log_loss",
-        alpha=ALPHA,
-        learning_rate="invscaling",
-        eta0=ETA,
-        power_t=POWER,
-        shuffle=False,  # rows are learnt in the order of the log
-        random_state=0,
-    )
+        sgd = SGDClassifier(
+            loss="log_loss",
+            alpha=ALPHA,
+            learning_rate="invscaling",
+            eta0=ETA,
+            power_t=POWER,
+            shuffle=False,  # rows are learnt in the order of the log
+            random_state=0,
+        )
+        if self._steps > 0:
+            sgd.classes_, sgd.t_ = CLASSES.copy(), self._steps
+            sgd.coef_, sgd.intercept_ = self.weights[None, :].copy(), np.array([self.bias])
+            sgd.n_features_in_ = len(self.weights)
+        return sgd

@@ -1,7 +1,7 @@
 """Supervised like `visit`, by River: logistic regression with AdaGrad, guarded by Page-Hinkley on its own log loss.
 
 When the loss drifts upwards (a campaign, a new standard, another inspection regime) the per-weight learning rates start anew,
-so that the model follows; the weights stay as the starting point.
+so that the model follows; the weights stay as the starting point. River is loaded where it learns: it takes 80 MB.
 """
 
 import math
@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from river import drift, linear_model, optim, stats
-from river.utils import VectorDict
 
 from models.contract import Array, Arrays, BadSnapshot, Floats, taken
 from models.linear import Linear
@@ -33,8 +31,9 @@ class VisitRiver(Linear):
 
     def __init__(self) -> None:
         super().__init__()
-        self._logistic: Any
+        self._logistic: Any  # River's objects, made when it learns; until then what they are made from
         self._guard: Any
+        self._kept: dict[str, Array]
         self._rebuild({"squares": np.zeros(0), "guard": np.zeros(5), "steps": np.zeros(2, np.int64)})
 
     @property
@@ -43,6 +42,8 @@ class VisitRiver(Linear):
         return self._drifts
 
     def _fit(self, z: Floats, y: Floats, weight: Floats) -> None:
+        if self._logistic is None:
+            self._make()
         for row, label, w in zip(z.tolist(), (y > 0).tolist(), weight.tolist(), strict=True):
             x = dict(enumerate(row))
             p = self._logistic.predict_proba_one(x)[label]
@@ -59,6 +60,9 @@ class VisitRiver(Linear):
         """River's weights are by key: a new column has none yet."""
 
     def _own(self) -> Arrays:
+        if self._logistic is None:
+            more = len(self.names) - len(self._kept["squares"])
+            return self._kept | {"squares": np.concatenate([self._kept["squares"], np.zeros(more)])}
         squares, guard, mean = self._logistic.optimizer.g2, self._guard, self._guard._x_mean
         low = guard._min_increase if mean.n else 0.0
         return {
@@ -78,13 +82,21 @@ class VisitRiver(Linear):
         return own
 
     def _rebuild(self, own: dict[str, Array]) -> None:
+        self._kept, self._logistic, self._guard = own, None, None
+        self._drifts = int(own["steps"][1])
+
+    def _make(self) -> None:
+        """River's objects as they stood."""
+        from river import drift, linear_model, optim, stats
+        from river.utils import VectorDict
+
         self._logistic = linear_model.LogisticRegression(optim.AdaGrad(RATE), l2=L2, intercept_lr=RATE / 5)
         self._logistic._weights = VectorDict({j: w for j, w in enumerate(self.weights.tolist()) if w != 0.0})
         self._logistic.intercept = self.bias
-        self._logistic.optimizer.g2.update((j, g) for j, g in enumerate(own["squares"].tolist()) if g > 0)
-        self._logistic.optimizer.n_iterations, self._drifts = (int(n) for n in own["steps"])
+        self._logistic.optimizer.g2.update((j, g) for j, g in enumerate(self._kept["squares"].tolist()) if g > 0)
+        self._logistic.optimizer.n_iterations = int(self._kept["steps"][0])
         self._guard = drift.PageHinkley(LEAST, DELTA, THRESHOLD, mode="up")
-        n, mean, total, low, drifted = own["guard"].tolist()
+        n, mean, total, low, drifted = self._kept["guard"].tolist()
         if n:
             self._guard._x_mean = stats.Mean._from_state(int(n), mean)
             self._guard._sum_increase, self._guard._min_increase = total, low
