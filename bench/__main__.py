@@ -6,7 +6,7 @@ from typing import Final
 
 from bench import backtest
 from bench.curves import tables
-from bench.latency import HOT, measure
+from bench.latency import HOT, typical
 from bench.report import page, report
 from bench.workloads import Stand, Workload, broker, compare
 from fengsui.embedded import services
@@ -39,8 +39,7 @@ def main(events: int = 1_000_000, rounds: int = 3) -> None:
             found.append(report(workload, peer, compare(stand, peer, rounds), None))
             sys.stdout.write(f"{found[-1]}\n")
             sys.stdout.flush()
-        waits = measure(Stand(running.settings, 0))
-        busy = measure(Stand(running.settings, 0), hot=HOT)
+        waits, busy = typical(running.settings, rounds), typical(running.settings, rounds, hot=HOT)
         sys.stdout.write(f"{waits}\n{busy}\n")
     tried = backtest.measure(20 * events)
     sys.stdout.write(f"{tried}\n")

@@ -1,5 +1,6 @@
 """From produce to a read-committed reader, at a steady 20,000 events a second; also where three in ten are of one subject."""
 
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +48,12 @@ def measure(stand: Stand, rate: int = RATE, seconds: int = SECONDS, hot: float =
         raise RuntimeError("no clue was read")
     p50, p99 = np.percentile(late * 1000, [50, 99])
     return {"p50": round(float(p50), 1), "p99": round(float(p99), 1), "clues": len(late), "events_per_second": rate}
+
+
+def typical(settings: Settings, runs: int, hot: float = 0.0) -> dict[str, float]:
+    """The medians of some runs: one may meet a neighbour of the machine."""
+    found = [measure(Stand(settings, 0), hot=hot) for _ in range(runs)]
+    return {name: round(statistics.median(one[name] for one in found), 1) for name in found[0]}
 
 
 def arrivals(settings: Settings, done: Callable[[], bool]) -> Iterator[Arrival]:

@@ -26,9 +26,9 @@ within one row only, by the ratio. Slow peers get fewer events, and so does ours
 |---|---|---|---|---|---|---|---|
 """
 _TAIL: Final = """
-Latency from produce to a read-committed reader at {rate:,.0f} events/s (W1, exactly once): p50 {p50:.0f} ms, p99 {p99:.0f} ms.
-The same with {hot:.0%} of all events at one subject, whose partition gets near half of them: p50 {busy50:.0f} ms,
-p99 {busy99:.0f} ms for all other subjects.
+Latency from produce to a read-committed reader at {rate:,.0f} events/s (W1, exactly once), medians of the runs: p50 {p50:.0f} ms,
+p99 {p99:.0f} ms. The same with {hot:.0%} of all events at one subject, whose partition gets near half of them:
+p50 {busy50:.0f} ms, p99 {busy99:.0f} ms for all other subjects.
 
 - **ours**: two workers; intake, rules, exact sliding windows, clues with explanations; one transaction a batch, exactly once
 - **kafka-streams**: Java 25, two threads, exactly once (v2); windows tumble, in RocksDB with changelog and cache
