@@ -47,7 +47,7 @@ W2, one detect stage alone, chunks of 20,000 events (cProfile, by hand): 1.3 us 
 there, 20 us a clue: the last Python for each of something), the window store 0.3 (the kernel 0.2, codes of keys 0.1), repeated
 ids 0.3 while their table grows (0.05 after), Avro to columns 0.15, checks 0.1, first pass of all conditions 0.1. W1 is 0.85.
 Beside it a worker spends 0.5 to 0.7 us an event on fetching (lz4, record batches to columns) and on its transactions. At 20,000
-events/s the fixed cost counts (perf, by hand): about 1.2 ms a batch for deciding, 1 ms for its transaction, and 2 ms in the broker.
+events/s the fixed cost counts (perf, by hand): about 1.2 ms a batch for deciding, 1 for its transaction, and 2 in the broker.
 """
 _TRIED: Final = """
 ## Back-test
