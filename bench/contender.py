@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,10 +40,11 @@ class Meter:
         if not self._began:
             self._began, self._cpu = time.time(), time.process_time()
 
-    def done(self, events: int, hits: int) -> None:
-        """All events are decided and their outputs are committed or acknowledged."""
-        seconds = time.time() - self._began
-        result = Result(events, seconds, hits, time.process_time() - self._cpu, peak_mb(), self._began)
+    def done(self, events: int, hits: int | Callable[[], int]) -> None:
+        """All events are decided and their outputs are committed or acknowledged. `hits` that must be asked for are asked for
+        once the clock stands."""
+        seconds, cpu = time.time() - self._began, time.process_time() - self._cpu
+        result = Result(events, seconds, hits() if callable(hits) else hits, cpu, peak_mb(), self._began)
         sys.stdout.write("RESULT " + json.dumps(asdict(result)) + "\n")
         sys.stdout.flush()
 
