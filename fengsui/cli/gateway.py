@@ -3,8 +3,9 @@
 import base64
 import binascii
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,7 +18,9 @@ from fengsui.settings import Settings, SettingsError, load
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
 _PAIR: Final = 2
-Decoder = Callable[[bytes], Iterator[dict[str, Any]]]
+CHUNK: Final = 1 << 16
+SM4_KEY_BYTES: Final = 16
+Decoder = Callable[[Iterable[bytes]], Iterator[dict[str, Any]]]
 
 
 def register(app: App) -> None:
@@ -68,24 +71,85 @@ def replay(
     _report(counts, as_json=json)
 
 
-def decode(protocol: str, file: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-") -> None:
+def decode(
+    protocol: str,
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-",
+    *,
+    sm4_key: Annotated[str, Parameter(name="--sm4-key")] = "",
+) -> None:
     """Decode frames of a gateway protocol: raw bytes in, one JSON object a line out; a bad frame never ends it.
 
     Args:
         protocol: cloudevents, hj212, gb26875 or gat1400.
         file: The bytes; - is standard input.
+        sm4_key: 32 hexadecimal digits, for encrypted HJ 212 frames; without it, the key of the standard's example.
     """
     if protocol not in DECODERS:
         raise Wrong(f"no such protocol: {protocol[:40]} (there are {', '.join(DECODERS)})")
-    decoder = DECODERS[protocol]
-    if decoder is None:
-        raise Wrong(f"the decoder of {protocol} is not there yet")
+    decoder = partial(hj212_frames, key=_sm4_key(sm4_key)) if protocol == "hj212" and sm4_key else DECODERS[protocol]
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as source:
+            for one in decoder(_chunks(source)):
+                say_json(one)
     except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
         raise Wrong(f"{file}: {error.strerror}") from error
-    for one in decoder(data):
-        say_json(one)
+
+
+def _sm4_key(digits: str) -> bytes:
+    try:
+        key = bytes.fromhex(digits)
+    except ValueError:
+        key = b""
+    if len(key) != SM4_KEY_BYTES:
+        raise Wrong("--sm4-key is 32 hexadecimal digits")
+    return key
+
+
+def _chunks(source: Any) -> Iterator[bytes]:
+    """What has come, as it comes: frames of a pipe that stays open are printed when they are complete."""
+    while chunk := source.read1(CHUNK):
+        yield chunk
+
+
+def hj212_frames(chunks: Iterable[bytes], key: bytes | None = None) -> Iterator[dict[str, Any]]:
+    """A stream of HJ 212 -> one object a frame or error. `key`: SM4, for every device."""
+    from connectors.protocols import hj212
+
+    reader = hj212.splitter(lambda _mn: key) if key else hj212.splitter()
+    for chunk in chunks:
+        yield from map(hj212.describe, reader.feed(chunk))
+    yield from map(hj212.describe, reader.flush())
+
+
+def gb26875_frames(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """A stream of GB/T 26875.3 -> one object a frame or error."""
+    from connectors.protocols import gb26875
+
+    reader = gb26875.splitter()
+    for chunk in chunks:
+        yield from map(gb26875.describe, reader.feed(chunk))
+    yield from map(gb26875.describe, reader.flush())
+
+
+def gat1400_bodies(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Bodies of GA/T 1400 as JSON, one, an array, or one a line -> one object a body; also a Digest header."""
+    from connectors.protocols import gat1400
+
+    data = b"".join(chunks)
+    if data.lstrip()[:7].lower() == b"digest ":
+        yield gat1400.decode_authorization(data.decode("utf-8", "replace"))
+        return
+    value = gat1400.read_json(data)
+    if isinstance(value, list):
+        yield from (gat1400.describe(gat1400.decode_value(one)) for one in value)
+        return
+    lines = [line for line in data.splitlines() if line.strip()]
+    if isinstance(value, gat1400.Refused) and len(lines) > 1:
+        yield from (gat1400.describe(gat1400.decode(line)) for line in lines)
+        return
+    yield gat1400.describe(gat1400.decode_value(value) if not isinstance(value, gat1400.Refused) else value)
 
 
 def cloudevents_messages(data: bytes) -> Iterator[dict[str, Any]]:
@@ -106,12 +170,15 @@ def cloudevents_messages(data: bytes) -> Iterator[dict[str, Any]]:
             yield from cloudevents_messages(line)
 
 
-# Protocol -> decoder; None: named by the contract, still to come.
-DECODERS: Final[dict[str, Decoder | None]] = {
-    "cloudevents": cloudevents_messages,
-    "hj212": None,
-    "gb26875": None,
-    "gat1400": None,
+def _cloudevents(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    return cloudevents_messages(b"".join(chunks))
+
+
+DECODERS: Final[dict[str, Decoder]] = {
+    "cloudevents": _cloudevents,
+    "hj212": hj212_frames,
+    "gb26875": gb26875_frames,
+    "gat1400": gat1400_bodies,
 }
 
 
