@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from connectors.cloudevents import BATCH, REASON, STRUCTURED, Bad, Event, decode, describe, header_text, to_mapping
+from connectors.cloudevents import (
+    _NOT_TEXT,
+    BATCH,
+    REASON,
+    STRUCTURED,
+    Bad,
+    Event,
+    decode,
+    describe,
+    header_text,
+    to_mapping,
+)
 from fengsui.cli.gateway import cloudevents_messages
 from topics.wire import Refused
 
@@ -117,6 +128,13 @@ def test_broken_utf8_in_a_header(text: str) -> None:
     with pytest.raises(Refused):
         header_text(text)
     assert isinstance(binary(subject=text), Bad)
+
+
+def test_printable_text_needs_no_second_look() -> None:
+    """No character that Python calls printable is among those that the specification keeps out of strings."""
+    printable = "".join(filter(str.isprintable, map(chr, range(0x110000))))
+    assert len(printable) > 100_000
+    assert not _NOT_TEXT.search(printable)
 
 
 def test_binary_mode() -> None:
