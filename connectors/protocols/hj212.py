@@ -113,18 +113,32 @@ def _scan_sealed(held: bytes, at: int, end: int, last: bool, options: _Options) 
     cut = held.find(TAIL, end, at + SEALED_MOST)
     inner = _begins(held, end, cut if cut >= 0 else at + SEALED_MOST)
     if inner >= 0:
-        return inner, Fault("truncated", "another frame begins within an encrypted segment")
-    if cut < 0:
-        if len(held) >= at + SEALED_MOST:
-            return UNKNOWN, Fault("bad-length", "an encrypted segment without CR LF")
-        return (UNKNOWN, Fault("truncated", "ends within an encrypted segment")) if last else None
+        return inner, _unsealed(held, at, end, inner, inner, options)
+    if cut >= 0:
+        return cut + 2, _unsealed(held, at, end, cut, cut + 2, options)
+    if len(held) >= at + SEALED_MOST:
+        return UNKNOWN, Fault("bad-length", "an encrypted segment without CR LF")
+    if not last:
+        return None
+    cut = len(held) - held.endswith(b"\r")
+    one = _unsealed(held, at, end, cut, cut, options)
+    return (UNKNOWN if isinstance(one, Fault) else cut), one
+
+
+def _unsealed(held: bytes, at: int, end: int, cut: int, stop: int, options: _Options) -> Frame | Fault:
+    """The encrypted frame whose checksum ends at `cut`, all of it at `stop`; the same place where CR LF is missing."""
     body, given = at + _START, held[cut - DIGITS : cut]
     segment = _opened(held[body : cut - DIGITS], options)
+    if isinstance(segment, bytes) and len(segment) == end - body and _same(given, segment):
+        frame = read(segment, given, held[at:stop], encrypted=True)
+        if stop == cut and isinstance(frame, Frame):
+            frame.tolerated.append("no-tail")
+        return frame
+    if stop == cut:
+        return Fault("truncated", "ends within an encrypted segment")
     if isinstance(segment, Fault):
-        return cut + 2, segment
-    if len(segment) != end - body or not _same(given, segment):
-        return cut + 2, Fault("bad-key", "decrypted, neither length nor checksum fit: another key, or damaged")
-    return cut + 2, read(segment, given, held[at : cut + 2], encrypted=True)
+        return segment
+    return Fault("bad-key", "decrypted, neither length nor checksum fit: another key, or damaged")
 
 
 def _opened(sealed: bytes, options: _Options) -> bytes | Fault:

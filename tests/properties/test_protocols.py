@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from connectors.protocols import gat1400, gb26875, hj212
 from connectors.protocols.gat1400_objects import ENVELOPES
 from connectors.protocols.gb26875_unit import encode_unit
+from connectors.protocols.sm4 import EXAMPLE_KEY, seal
 from connectors.protocols.stream import Bad, Splitter
 from fengsui.cli.gateway import gat1400_bodies
 from topics.reasons import REASONS
@@ -18,11 +19,13 @@ NOW = dt.datetime(2021, 7, 2, 9, 0, 5)
 AT = "2021-07-02T09:00:04"
 MOST_HELD = 60_000
 HEADER = {"QN": "20240520210700000", "ST": "31", "CN": "2051", "PW": "1", "MN": "A1", "Flag": 9}
+SEALED_AREA = "DataTime=20240520210600;a01011-Rtd=1.35"
 HJ212 = [
     hj212.encode(HEADER, "DataTime=20240520210600;a01011-Rtd=1.35,a01011-Flag=N"),
     hj212.encode(HEADER, "i11001-Info=//清洗,管路//", "gbk"),
     hj212.encode(HEADER, "a=1")[:-2],
     hj212.encode(HEADER, "a=1").replace(b"##00", b"##01"),
+    hj212.encode(HEADER, SEALED_AREA).replace(SEALED_AREA.encode(), seal(SEALED_AREA.encode(), EXAMPLE_KEY)),
     b"##0080QN=1;ST=31;CN=2051;MN=A1;Flag=9;CP=&&{0xE4,0x3E,0x15,0x9A,0xCF,0xAB,0x24,0x2C}&&1234\r\n",
 ]
 GB26875 = [

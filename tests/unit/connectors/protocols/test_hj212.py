@@ -245,6 +245,11 @@ def test_encrypted() -> None:
     assert refused(own, key_of=lambda _mn: None) == ["no-key"]
     assert refused(data.replace(b",0xA4}", b"}")) == ["bad-segment"]
     assert refused(data[:300]) == ["truncated"]
+    for behind, count in ((b"", 1), (b"\r", 1), (data, 2)):  # CR LF is missing here too
+        assert [one.tolerated for one in decode(data[:-2] + behind) if isinstance(one, Frame)] == [["no-tail"], []][
+            :count
+        ]
+    assert refused(data[:300] + data[:300]) == ["truncated", "truncated"]
     counted = wrap(data[6:-6])  # a sender that counts the bytes that it sends
     assert one(counted).factors == plain.factors
 
