@@ -179,15 +179,10 @@ MEMBERS = [
     "Width",
 ]
 MEMBERS += ["NotificationID", "FaceObjectList", "ImageInfo", "Image", "TriggerTime", "InfoIDs", "LeftTopX"]
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=20)
-    | st.sampled_from(["20200203153415"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(MEMBERS) | st.text(max_size=5), inner),
-    max_leaves=12,
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just("20200203153415")
+KEYS = st.sampled_from(MEMBERS) | st.text(max_size=5)
+JSON: st.SearchStrategy[Any] = st.deferred(
+    lambda: LEAVES | st.lists(JSON, max_size=3) | st.dictionaries(KEYS, JSON, max_size=4)
 )
 BODIES = st.dictionaries(st.sampled_from(sorted(ENVELOPES)) | st.text(max_size=12), JSON, max_size=2)
 
