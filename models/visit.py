@@ -1,7 +1,7 @@
 """Supervised: will the subject's next visit go badly? scikit-learn's SGDClassifier (log loss), learnt online.
 
 Serving needs only the arrays (a dot product); the scikit-learn object is rebuilt from them where learning goes on, and
-scikit-learn is loaded there only: it takes 80 MB.
+scikit-learn is loaded there only: it takes 70 MB.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,8 @@
 """Supervised like `visit`, by River: logistic regression with AdaGrad, guarded by Page-Hinkley on its own log loss.
 
 When the loss drifts upwards (a campaign, a new standard, another inspection regime) the per-weight learning rates start anew,
-so that the model follows; the weights stay as the starting point. River is loaded where it learns: it takes 80 MB.
+so that the model follows; the weights stay as the starting point. River, which loads scikit-learn, is loaded where it learns:
+it takes 70 MB.
 """
 
 import math

@@ -6,8 +6,6 @@ Cost: about 30 ns a key of 12 bytes, 50 with a million keys (blocks of rows ask 
 
 >>> table = KeyTable(seed=(1, 2))
 >>> import polars as pl
-
-from rules.arrays import Bools, Bytes, Ints
 >>> keys = TextColumn.of(pl.Series(["a", "b", "a", None]))
 >>> table.codes(keys, np.array([True, False, True, True])).tolist()
 [0, -1, 0, -1]

@@ -1,6 +1,6 @@
 """Which event ids were seen within a day of log time: exact up to 128-bit keyed hashes, in columns.
 
-Cost: about 0.1 us an event; 24 bytes a slot, at most two thirds of them taken: about 54 bytes an id of the last 24 h.
+Cost: about 0.1 us an event; 24 bytes a slot, at most two thirds of them taken: 36 to 108 bytes an id of the last 24 h.
 """
 
 import secrets

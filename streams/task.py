@@ -454,5 +454,7 @@ def blameless(error: BaseException) -> bool:
 
     >>> blameless(OSError(errno.ENOSPC, "disk full")), blameless(OSError(errno.EOVERFLOW, "a year 10000"))
     (True, False)
+    >>> blameless(ImportError("failed to map segment"))  # a library that is loaded when first needed: no memory, or an upgrade
+    True
     """
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SURROUNDINGS)
+    return isinstance(error, MemoryError | ImportError) or (isinstance(error, OSError) and error.errno in _SURROUNDINGS)

@@ -5,7 +5,8 @@ an upgrade that changed only those, the former code would run on. Here what is k
 that can be among the callees (rooms import downwards only) and is made anew when one of them changes.
 
 Arrays belong to the caller. Numba would count references to every array on its way through every call, each an atomic step: that
-was four fifths of what a window cost (docs/adr/0008). A function that makes arrays of its own cannot do without.
+was four fifths of what a window cost (docs/adr/0008). A function that makes arrays of its own cannot do without, and
+one that counts none returns no array, in no tuple either: a slice would come back as the whole.
 
 >>> from topics.identifiers import uscc_at
 >>> import numpy as np
@@ -96,5 +97,6 @@ def compiled_locked(function: F) -> F:
 
 
 def compiled_allocating(function: F) -> F:
-    """`compiled_locked` for a function that makes arrays, and counts references to them; not for a hot path."""
+    """`compiled_locked` for a function that makes arrays, and counts references to them; not for a hot path. Compiled code that
+    counts none must not call it: what it gives would never be freed."""
     return _compiled(function, nogil=False, counted=True)

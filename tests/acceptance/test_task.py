@@ -4,7 +4,7 @@ import errno
 import gc
 import random
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from confluent_kafka import IsolationLevel, Producer, TopicPartition
@@ -59,17 +59,23 @@ class NoRoom(Counting):
     """Fails at each record for a while, as with a full disk."""
 
     failures = 0
+    error: ClassVar[Exception]
 
     def step(self, chunk, out) -> None:  # type: ignore[no-untyped-def]
         if NoRoom.failures < 4:
             NoRoom.failures += 1
-            raise OSError(errno.ENOSPC, "no space left on device")
+            raise NoRoom.error
         super().step(chunk, out)
 
 
-def test_a_full_disk_is_no_fault_of_a_record(settings: Settings) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "no space left on device"), ImportError("failed to map segment from shared object")],
+    ids=["a full disk", "a library that does not load"],
+)
+def test_what_the_surroundings_lack_is_no_fault_of_a_record(settings: Settings, error: Exception) -> None:
     """The task waits and tries again; nothing becomes a dead letter."""
-    NoRoom.failures = 0
+    NoRoom.failures, NoRoom.error = 0, error
     with open_bench(settings) as bench:
         bench.send([b"alone"])
         bench.task(NoRoom)

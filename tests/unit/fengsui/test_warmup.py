@@ -1,4 +1,4 @@
-"""Nothing is compiled while events wait."""
+"""Nothing is compiled while events wait, and nothing is loaded that only learning needs."""
 
 import subprocess
 import sys

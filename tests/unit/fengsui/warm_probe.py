@@ -1,4 +1,5 @@
-"""Run as a program: warm up as a worker does, then judge events of every kind; print each kernel that had to be compiled then."""
+"""Run as a program: warm up as a worker does, then judge events of every kind; print each kernel that had to be compiled then, or
+that gives arrays without counting references to them, and each library that only learning needs."""
 
 import sys
 from pathlib import Path
@@ -20,19 +21,37 @@ from topics.arrays import pack, unpack
 from topics.events import KINDS
 from topics.wire import encode
 
+LATER = ("sklearn", "river")
 ROOMS = ("rules", "models", "topics", "streams", "fengsui")
 
 
-def compiled() -> dict[str, int]:
-    """How many signatures each kernel has."""
-    kernels = [
+def kernels() -> list[Dispatcher]:
+    """All of the house."""
+    return [
         thing
         for name, module in list(sys.modules.items())
         if name.split(".")[0] in ROOMS
         for thing in vars(module).values()
         if isinstance(thing, Dispatcher)
     ]
-    return {f"{one.py_func.__module__}.{one.py_func.__name__}": len(one.signatures) for one in kernels}
+
+
+def name_of(kernel: Dispatcher) -> str:
+    """Its module and name."""
+    return f"{kernel.py_func.__module__}.{kernel.py_func.__name__}"
+
+
+def compiled() -> dict[str, int]:
+    """How many signatures each kernel has."""
+    return {name_of(one): len(one.signatures) for one in kernels()}
+
+
+def giving_arrays() -> list[str]:
+    """Kernels that count no references and yet return an array, alone or in a tuple: nobody would free it."""
+    uncounted = [one for one in kernels() if one.targetoptions.get("_nrt") is False]
+    assert len(uncounted) > 50
+    given = [(name_of(one), str(body.signature.return_type)) for one in uncounted for body in one.overloads.values()]
+    return [name for name, what in given if "array" in what.lower()]
 
 
 def chunk(topic: str, events: list[tuple[bytes, bytes, int]]) -> Chunk:
@@ -46,6 +65,7 @@ def main() -> None:
     settings = load_settings()
     warm_up()
     before = compiled()
+    print(*giving_arrays(), *(name for name in LATER if name in sys.modules))
     rules = [*load_packs(Path("rules/packs")), parse_rule(SILENT, "silent")]
     events: list[dict[str, Any]] = [event for rule in rules for case in rule.tests for event in case.events]
     for i, event in enumerate(events):
