@@ -75,14 +75,15 @@ def decode(
     protocol: str,
     file: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-",
     *,
-    sm4_key: Annotated[str, Parameter(name="--sm4-key")] = "",
+    sm4_key: Annotated[str, Parameter(name="--sm4-key", env_var="FENGSUI_SM4_KEY")] = "",
 ) -> None:
     """Decode frames of a gateway protocol: raw bytes in, one JSON object a line out; a bad frame never ends it.
 
     Args:
         protocol: cloudevents, hj212, gb26875 or gat1400.
         file: The bytes; - is standard input.
-        sm4_key: 32 hexadecimal digits, for encrypted HJ 212 frames; without it, the key of the standard's example.
+        sm4_key: 32 hexadecimal digits, for encrypted HJ 212 frames; without it, the key of the standard's example. In the
+            environment nobody else sees it.
     """
     if protocol not in DECODERS:
         raise Wrong(f"no such protocol: {protocol[:40]} (there are {', '.join(DECODERS)})")

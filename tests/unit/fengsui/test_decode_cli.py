@@ -59,13 +59,15 @@ def test_frames_are_told_when_they_are_complete() -> None:
         assert [next(told)["ok"], next(told)["ok"]] == [True, True]
 
 
-def test_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The standard's example key without an option; a key of one's own by `--sm4-key`."""
+def test_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The standard's example key without an option; a key of one's own by `--sm4-key` or from the environment."""
     path = tmp_path / "frames"
     path.write_bytes(FRAME.replace(AREA.encode(), seal(AREA.encode(), b"0123456789abcdef")))
     assert lines(capsys, "hj212", str(path))[0]["reason"] == "bad-key"
     (opened,) = lines(capsys, "hj212", str(path), "--sm4-key", b"0123456789abcdef".hex())
     assert (opened["encrypted"], opened["cp"]) == (True, {"DataTime": "20240520210600"})
+    monkeypatch.setenv("FENGSUI_SM4_KEY", b"0123456789abcdef".hex())
+    assert lines(capsys, "hj212", str(path)) == [opened]
 
 
 @pytest.mark.parametrize(
