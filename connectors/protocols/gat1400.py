@@ -15,23 +15,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from . import digest
-from .gat1400_objects import ENVELOPES, Envelope, Object, hint, read_object
+from .gat1400_objects import CHINA, ENVELOPES, Envelope, Object, hint, listed, read_object
 from .stream import Fault
 
-__all__ = ["Message", "Object", "Refused", "decode", "describe", "response_status", "response_status_list"]
+__all__ = ["Message", "Object", "decode", "describe", "response_status", "response_status_list"]
 
-CHINA: Final = dt.timezone(dt.timedelta(hours=8))
 INVALID_CONTENT: Final = 8  # ConfirmStatusType of the standard
 Item = Object | Fault
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A body that says nothing that can be taken: named reason, detail for people, facts for machines."""
-
-    reason: str
-    detail: str
-    facts: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +39,27 @@ class Message:
         return [item for item in self.items if isinstance(item, Object)]
 
 
-def decode(body: bytes) -> Message | Refused:
+def decode(body: bytes) -> Message | Fault:
     """What a body holds, or why it holds nothing: bad-json, bad-utf8, unknown-envelope, bad-type. Never raises."""
     value = read_json(body)
-    return value if isinstance(value, Refused) else decode_value(value)
+    return value if isinstance(value, Fault) else decode_value(value)
 
 
-def decode_value(value: Any) -> Message | Refused:
+def decode_value(value: Any) -> Message | Fault:
     """The same of a body that has been parsed."""
     if not isinstance(value, dict):
-        return Refused("bad-type", "a body is a JSON object")
+        return Fault("bad-type", "a body is a JSON object")
     name = next((name for name in value if name in ENVELOPES), None)
     if name is None:
         asked = next((str(name) for name in value), "")
-        return Refused("unknown-envelope", asked[:80], {"hint": hint(asked)})
+        return Fault("unknown-envelope", asked[:80], {"hint": hint(asked)})
     envelope, inner = ENVELOPES[name], value[name]
     if not isinstance(inner, dict | list):
-        return Refused("bad-type", f"{name} is not an object")
-    listed = _listed(envelope, inner)
-    if listed is None:
-        return Refused("missing-field", f"{name} has no {envelope.member}")
-    items: list[Item] = [read_object(envelope, one) for one in listed]
+        return Fault("bad-type", f"{name} is not an object")
+    inside = _listed(envelope, inner)
+    if inside is None:
+        return Fault("missing-field", f"{name} has no {envelope.member}")
+    items: list[Item] = [read_object(envelope, one) for one in inside]
     return Message(envelope.kind, envelope.endpoint, items, envelope.auth)
 
 
@@ -79,27 +69,26 @@ def _listed(envelope: Envelope, inner: dict[str, Any] | list[Any]) -> list[Any] 
         return inner
     for member in (envelope.member, *envelope.others):
         if member in inner:
-            found = inner[member]
-            return found if isinstance(found, list) else [found]
+            return listed(inner[member])
     return None if envelope.member else [inner]
 
 
 def read_json(body: bytes) -> Any:
-    """The value of a JSON text in UTF-8, or in GB 18030 as some vendors send it; a Refused where it is none."""
+    """The value of a JSON text in UTF-8, or in GB 18030 as some vendors send it; a Fault where it is none."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         try:
             text = body.decode("gb18030")
         except UnicodeDecodeError:
-            return Refused("bad-utf8", str(error)[:200])
+            return Fault("bad-utf8", str(error)[:200])
     try:
         value = json.loads(text, parse_constant=_no_constant)
         json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
     except UnicodeEncodeError as error:
-        return Refused("bad-utf8", str(error)[:200])
+        return Fault("bad-utf8", str(error)[:200])
     except (ValueError, RecursionError) as error:
-        return Refused("bad-json", str(error)[:200])
+        return Fault("bad-json", str(error)[:200])
     return value
 
 
@@ -107,12 +96,12 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def describe(one: Message | Refused) -> dict[str, Any]:
+def describe(one: Message | Fault) -> dict[str, Any]:
     """A message or a refusal as one JSON object, as `fengsui decode gat1400` prints it.
 
     Of a message with several objects `device`, `event_time`, `plate` and the like are those of the first that has one.
     """
-    if isinstance(one, Refused):
+    if isinstance(one, Fault):
         return {"ok": False, "reason": one.reason, "detail": one.detail} | (one.facts or {})
     bad = next((item for item in one.items if isinstance(item, Fault)), None)
     about: dict[str, Any] = {"ok": bad is None, "endpoint": one.endpoint, "kind": one.kind}

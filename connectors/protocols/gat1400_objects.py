@@ -191,8 +191,7 @@ def _related(fields: dict[str, Any], depth: int) -> list[Object]:
     found: list[Object] = []
     for member, envelope in _NESTED.items():
         inner = fields.get(member)
-        listed = inner.get(envelope.member, inner) if isinstance(inner, dict) else inner
-        for one in listed if isinstance(listed, list) else [listed]:
+        for one in listed(inner.get(envelope.member, inner) if isinstance(inner, dict) else inner):
             if isinstance(one, dict) and one:
                 read = read_object(envelope, one, depth)
                 found += [read] if isinstance(read, Object) else []
@@ -201,8 +200,8 @@ def _related(fields: dict[str, Any], depth: int) -> list[Object]:
 
 def _pictures(fields: dict[str, Any]) -> list[Picture]:
     inner = fields.get("SubImageList")
-    listed = inner.get("SubImageInfoObject") if isinstance(inner, dict) else inner
-    return [_picture(one) for one in (listed if isinstance(listed, list) else [listed]) if isinstance(one, dict)]
+    found = listed(inner.get("SubImageInfoObject") if isinstance(inner, dict) else inner)
+    return [_picture(one) for one in found if isinstance(one, dict)]
 
 
 def _picture(one: dict[str, Any]) -> Picture:
@@ -220,6 +219,11 @@ def _picture(one: dict[str, Any]) -> Picture:
         path=text(one.get("StoragePath")),
         data=data if isinstance(data, str) and data else None,
     )
+
+
+def listed(value: Any) -> list[Any]:
+    """A list as it is; anything else is the one of its list, as vendors write it."""
+    return value if isinstance(value, list) else [value]
 
 
 def text(value: Any) -> str | None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Final, Literal
 
-from .gb26875_unit import Unit, encode_unit, iso, read_unit
+from .gb26875_unit import Unit, encode_unit, iso, read_unit, stamp
 from .stream import UNKNOWN, Bad, Fault, Framing, Splitter
 
 __all__ = ["Frame", "confirm", "decode", "deny", "describe", "encode", "encode_unit", "splitter"]
@@ -141,8 +141,7 @@ def encode(
     """A frame. `time`: the sender's local time, 2000 to 2255; addresses: 6 bytes. Raises ValueError on what does not fit."""
     if len(unit) > LONGEST or len(source) != len(target) or len(source) != 6:  # noqa: PLR2004 - bytes of an address
         raise ValueError("a unit has at most 1024 bytes, an address 6")
-    stamp = bytes((time.second, time.minute, time.hour, time.day, time.month, time.year - 2000))
-    head = _HEAD[order].pack(sequence & 0xFFFF, *version, stamp, source, target, len(unit), command)[2:]
+    head = _HEAD[order].pack(sequence & 0xFFFF, *version, stamp(time), source, target, len(unit), command)[2:]
     body = head + unit
     return MARK + body + bytes((sum(body) & 0xFF,)) + TAIL
 

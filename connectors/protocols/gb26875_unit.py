@@ -71,11 +71,10 @@ def iso(stamp: bytes) -> str | None:
         return None
 
 
-def stamp(text: str | None) -> bytes:
-    """The six bytes of a local time in ISO form; zeros for None."""
-    if text is None:
+def stamp(time: dt.datetime | None) -> bytes:
+    """The six bytes of a local time, 2000 to 2255; zeros for None."""
+    if time is None:
         return bytes(TIME)
-    time = dt.datetime.fromisoformat(text)
     return bytes((time.second, time.minute, time.hour, time.day, time.month, time.year - 2000))
 
 
@@ -180,8 +179,12 @@ def encode_unit(kind: int, objects: Sequence[Mapping[str, Any]], order: Order = 
     """
     names = LAYOUTS[kind][2]
     layout = _STRUCTS[kind, order][0]
-    packed = [layout.pack(*(_raw(name, one[name]) for name in names), stamp(one["time"])) for one in objects]
+    packed = [layout.pack(*(_raw(name, one[name]) for name in names), stamp(_time(one["time"]))) for one in objects]
     return bytes((kind, len(packed))) + b"".join(packed)
+
+
+def _time(text: str | None) -> dt.datetime | None:
+    return None if text is None else dt.datetime.fromisoformat(text)
 
 
 def _raw(name: str, value: Any) -> Any:

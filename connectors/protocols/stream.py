@@ -22,7 +22,7 @@ PIECE: Final = 4096  # an error holds at most this many bytes of garbage; more o
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why what begins with a start mark is no frame: reason, detail for people, facts for machines."""
+    """Why something cannot be taken (a frame, a body, an object in one): reason, detail for people, facts for machines."""
 
     reason: str
     detail: str = ""

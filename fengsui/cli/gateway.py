@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from cyclopts import App, Parameter
@@ -15,6 +15,9 @@ from cyclopts import App, Parameter
 from fengsui.cli.common import Failed, Wrong, say, say_json
 from fengsui.runfile import with_run
 from fengsui.settings import Settings, SettingsError, load
+
+if TYPE_CHECKING:
+    from connectors.protocols.stream import Splitter
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
 _PAIR: Final = 2
@@ -118,25 +121,28 @@ def hj212_frames(chunks: Iterable[bytes], key: bytes | None = None) -> Iterator[
     """A stream of HJ 212 -> one object a frame or error. `key`: SM4, for every device."""
     from connectors.protocols import hj212
 
-    reader = hj212.splitter(lambda _mn: key) if key else hj212.splitter()
-    for chunk in chunks:
-        yield from map(hj212.describe, reader.feed(chunk))
-    yield from map(hj212.describe, reader.flush())
+    yield from _streamed(hj212.splitter(lambda _mn: key) if key else hj212.splitter(), hj212.describe, chunks)
 
 
 def gb26875_frames(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     """A stream of GB/T 26875.3 -> one object a frame or error."""
     from connectors.protocols import gb26875
 
-    reader = gb26875.splitter()
+    yield from _streamed(gb26875.splitter(), gb26875.describe, chunks)
+
+
+def _streamed(
+    reader: "Splitter[Any]", describe: Callable[[Any], dict[str, Any]], chunks: Iterable[bytes]
+) -> Iterator[dict[str, Any]]:
     for chunk in chunks:
-        yield from map(gb26875.describe, reader.feed(chunk))
-    yield from map(gb26875.describe, reader.flush())
+        yield from map(describe, reader.feed(chunk))
+    yield from map(describe, reader.flush())
 
 
 def gat1400_bodies(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     """Bodies of GA/T 1400 as JSON, one, an array, or one a line -> one object a body; also a Digest header."""
     from connectors.protocols import gat1400
+    from connectors.protocols.stream import Fault
 
     data = b"".join(chunks)
     if data.lstrip()[:7].lower() == b"digest ":
@@ -147,10 +153,10 @@ def gat1400_bodies(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
         yield from (gat1400.describe(gat1400.decode_value(one)) for one in value)
         return
     lines = [line for line in data.splitlines() if line.strip()]
-    if isinstance(value, gat1400.Refused) and len(lines) > 1:
+    if isinstance(value, Fault) and len(lines) > 1:
         yield from (gat1400.describe(gat1400.decode(line)) for line in lines)
         return
-    yield gat1400.describe(gat1400.decode_value(value) if not isinstance(value, gat1400.Refused) else value)
+    yield gat1400.describe(gat1400.decode_value(value) if not isinstance(value, Fault) else value)
 
 
 def cloudevents_messages(data: bytes) -> Iterator[dict[str, Any]]:

@@ -9,13 +9,13 @@ import pytest
 from connectors.protocols import digest
 from connectors.protocols.gat1400 import (
     Message,
-    Refused,
     decode,
     decode_authorization,
     describe,
     response_status_list,
 )
 from connectors.protocols.gat1400_objects import moment, number
+from connectors.protocols.stream import Fault
 from tests.unit.connectors.protocols import vectors
 
 PICTURE = {"ImageID": "i1", "EventSort": 4, "DeviceID": "d1", "StoragePath": "http://store/1.jpg", "Type": "11"} | {
@@ -175,7 +175,7 @@ def test_a_bad_object_spoils_no_other() -> None:
 def test_bodies_in_gbk() -> None:
     """Some vendors do not send UTF-8."""
     body = json.dumps({"FaceListObject": {"FaceObject": [FACE | {"Title": "图片"}]}}, ensure_ascii=False).encode("gbk")
-    assert not isinstance(decode(body), Refused)
+    assert not isinstance(decode(body), Fault)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The shared frames with their expected values; tests that need them are skipped where they are absent."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,20 @@ def expected(vector: dict[str, Any]) -> dict[str, Any]:
     """What decoding must show."""
     computed = ("crc_computed", "checksum_computed")
     return {name: value for name, value in vector["expected"].items() if name not in (*LABELS, *computed)}
+
+
+def described(protocol: Any, name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each vector of a stream protocol that is one frame, and what decoding shows of it: as good or bad as it should be, the good
+    ones with all that is expected, the bad ones with the reason that fits."""
+    for vector in load(name):
+        if vector["kind"] != "stream":
+            (about,) = map(protocol.describe, protocol.decode(vector["data"]))
+            assert about["ok"] is vector["valid"], vector["source"]
+            if vector["valid"]:
+                assert contains(expected(vector), about), vector["source"]
+            else:
+                assert about["reason"] == f"bad-{vector['expected']['error']}", vector["source"]
+            yield vector, about
 
 
 def contains(want: Any, got: Any) -> bool:
