@@ -106,6 +106,52 @@ class Settings(BaseSettings):
         description="Bearer tokens that may send events, a JSON list. Empty: everybody who reaches the address.",
     )
 
+    # Device gateways
+    hj212_port: int = Field(
+        default=0, ge=-1, le=65_535, description="TCP port of HJ 212. 0: chosen by the system; -1: none."
+    )
+    hj212_tls_port: int = Field(default=-1, ge=-1, le=65_535, description="The same over TLS (needs a certificate).")
+    gb26875_port: int = Field(
+        default=0, ge=-1, le=65_535, description="TCP port of GB/T 26875.3. 0: chosen by the system; -1: none."
+    )
+    gb26875_tls_port: int = Field(default=-1, ge=-1, le=65_535, description="The same over TLS (needs a certificate).")
+    gb26875_udp_port: int = Field(
+        default=-1, ge=-1, le=65_535, description="UDP port of GB/T 26875.3. 0: chosen by the system; -1: none."
+    )
+    gb26875_udp_allow: tuple[str, ...] = Field(
+        default=("127.0.0.1",), description="Addresses and networks whose datagrams are read, a JSON list."
+    )
+    tls_certificate_file: Path | None = Field(
+        default=None, description="PEM file with the certificate (and chain) of TLS listeners."
+    )
+    tls_key_file: Path | None = Field(default=None, description="PEM file with its private key.")
+    tls_clients_ca_file: Path | None = Field(
+        default=None, description="PEM file of authorities: devices must then show a certificate of theirs."
+    )
+    sm4_keys_file: Path | None = Field(
+        default=None,
+        description='JSON file with the SM4 keys of HJ 212 devices: MN -> 32 hexadecimal digits, "*" for all others. '
+        "Readable by the gateway alone.",
+    )
+    gateway_connections: int = Field(
+        default=10_000, ge=1, le=100_000, description="Open connections a TCP gateway takes."
+    )
+    gateway_connections_per_source: int = Field(
+        default=10_000, ge=1, le=100_000, description="Open connections it takes from one address."
+    )
+    gateway_frames_per_second: float = Field(
+        default=500.0, gt=0, description="Messages a second of one connection; more are read later, datagrams dropped."
+    )
+    gateway_idle_seconds: float = Field(
+        default=900.0, gt=0, description="A connection without a byte for so long is closed."
+    )
+    gateway_silence_seconds: float = Field(
+        default=30.0, gt=0, description="How long the rest of a frame that has begun may take."
+    )
+    gateway_dry_run: bool = Field(
+        default=False, description="Judge and count what devices send, answer them, and write nothing to Kafka."
+    )
+
     # Engine
     archive_flush_seconds: float = Field(
         default=30.0,
@@ -174,6 +220,13 @@ class Settings(BaseSettings):
     def _sasl_has_a_user(self) -> Self:
         if self.kafka_security_protocol.startswith("SASL") and not self.kafka_username:
             raise ValueError(f"{self.kafka_security_protocol} needs FENGSUI_KAFKA_USERNAME")
+        return self
+
+    @model_validator(mode="after")
+    def _tls_has_a_certificate(self) -> Self:
+        wanted = [name for name in ("hj212_tls_port", "gb26875_tls_port") if getattr(self, name) >= 0]
+        if wanted and (self.tls_certificate_file is None or self.tls_key_file is None):
+            raise ValueError(f"{variable(wanted[0])} needs FENGSUI_TLS_CERTIFICATE_FILE and FENGSUI_TLS_KEY_FILE")
         return self
 
     @model_validator(mode="after")
@@ -246,6 +299,7 @@ _SECTIONS = {  # the first field of each section of the page
     "embedded_heap_mb": "Embedded services",
     "data_dir": "Files",
     "bind": "HTTP",
+    "hj212_port": "Device gateways",
     "checkpoint_seconds": "Engine",
     "log_level": "Logs",
 }

@@ -23,6 +23,8 @@ for _name, _where in {
     "demo": "fengsui.cli.demo:demo",
     "up": "fengsui.cli.engine:up",
     "worker": "fengsui.cli.engine:worker",
+    "gateway": "fengsui.cli.engine:gateway",
+    "devices": "fengsui.cli.devices:app",
     "decode": "fengsui.cli.gateway:decode",
     "send": "fengsui.cli.gateway:send",
     "replay": "fengsui.cli.gateway:replay",
