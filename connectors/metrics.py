@@ -121,6 +121,30 @@ class GatewayMetrics:
             registry=registry,
         )
 
+        self.folded = Counter(
+            "fengsui_gateway_frames_folded",
+            "Frames of cameras that belong to an episode whose event was written before; they are answered, not written.",
+            registry=registry,
+        )
+        self._pictures = Counter(
+            "fengsui_gateway_pictures",
+            "Pictures by outcome: kept, known (stored before), fetched, unreachable, referenced (an address only), refused.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.picture_waits = Counter(
+            "fengsui_gateway_picture_waits",
+            "Times that a picture had to be written again because the disk did not take it.",
+            registry=registry,
+        )
+        self.sessions = Gauge(
+            "fengsui_gateway_sessions", "Devices that are registered by GA/T 1400 at this gateway.", registry=registry
+        )
+
+    def picture(self, outcome: str) -> None:
+        """A picture came."""
+        self._pictures.labels(outcome).inc()
+
     def frames(self, told: Mapping[tuple[str, str], int]) -> None:
         """Messages by (gateway, outcome)."""
         for (gateway, outcome), count in told.items():

@@ -41,6 +41,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "GROUP": settings.group,
         "DATA_DIR": str(settings.data_dir.resolve()),
         "ARCHIVE_DIR": str(settings.archive_dir.resolve()),
+        "PICTURES_DIR": str(settings.pictures_dir.resolve()),
         "CHECKPOINT_SECONDS": str(settings.checkpoint_seconds),
         "ARCHIVE_FLUSH_SECONDS": str(settings.archive_flush_seconds),
     }

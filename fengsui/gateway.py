@@ -12,17 +12,23 @@ from typing import Any, Final
 
 import structlog
 
-from connectors.devices.registry import Registry
+from connectors.devices.registry import Devices, Registry
 from connectors.devices.rows import make
+from connectors.gateway.episodes import Episodes
+from connectors.gateway.fetching import Fetching
+from connectors.gateway.gat1400 import Gat1400
 from connectors.gateway.limits import Limits
 from connectors.gateway.parking import Parking
+from connectors.gateway.pictures import Pictures
 from connectors.gateway.pipe import Pipe
 from connectors.gateway.recent import Recent
-from connectors.gateway.tail import newest_ids
+from connectors.gateway.tail import newest
 from connectors.gateway.tcp import Door, TcpServer, Wire
 from connectors.gateway.udp import UdpServer
 from connectors.gateway.wires import Gb26875, Hj212, by_name
 from connectors.http import HttpConfig, RunningServer
+from connectors.http.body import Limits as BodyLimits
+from connectors.http.viid import Viid, ViidConfig
 from connectors.producing import EventWriter
 from fengsui.settings import Settings, SettingsError
 from topics.events import KINDS
@@ -66,11 +72,11 @@ async def gateways(settings: Settings) -> AsyncIterator[Addresses]:
     loop = asyncio.get_running_loop()
     with _written(client, prefix) as writer:
         async with AsyncExitStack() as stack:
-            recent = await loop.run_in_executor(None, _before, client, prefix)
-            wires = by_name(Hj212(sm4_keys(settings)), Gb26875())
+            recent, episodes = await loop.run_in_executor(None, _before, client, prefix)
+            wires = by_name(Hj212(sm4_keys(settings)), Gb26875(), _cameras(settings, stack))
             registry = Registry(client, prefix)
             dry = settings.gateway_dry_run
-            pipe = Pipe(writer, registry.devices, limits(settings), recent=recent, dry_run=dry)
+            pipe = Pipe(writer, registry.devices, limits(settings), recent=recent, episodes=episodes, dry_run=dry)
             parking = Parking(client, prefix, registry.devices, (pipe, loop), wires, writer, group)
             registry.on_change = parking.registered
             registry.start()
@@ -82,18 +88,43 @@ async def gateways(settings: Settings) -> AsyncIterator[Addresses]:
                 parking.start()
                 stack.callback(parking.stop)
             addresses = Addresses()
-            await _open(settings, pipe, wires, addresses, stack)
+            viid = _viid(settings, pipe, registry.devices, wires["gat1400"])
+            await _open(settings, pipe, wires, viid, addresses, stack)
             yield addresses
 
 
-def _before(client: dict[str, str | int], prefix: str) -> Recent:
+def _before(client: dict[str, str | int], prefix: str) -> tuple[Recent, Episodes]:
     """What the gateway before this one wrote; kernels are compiled meanwhile, before the first device speaks."""
-    recent = Recent()
-    recent.remember(newest_ids(client, prefix))
+    recent, episodes = Recent(), Episodes()
+    for code, frame in newest(client, prefix):
+        recent.remember(frame["event_id"].drop_nulls().to_list())
+        if code == "video":
+            episodes.remember(frame.select("device_id", "label", "occurred_at").drop_nulls().iter_rows())
     at = 1_700_000_000_000
     row = ("0", "iot", "fire", "uscc:91350100M000100Y43", None, None, None, at, at, "", "0", "0", 0.0, None, None)
     make(KINDS["iot"], [row, (*row[:3], "uscc:91350100m000100y43", *row[4:])], [0, 0], at)
-    return recent
+    return recent, episodes
+
+
+def _cameras(settings: Settings, stack: AsyncExitStack) -> Gat1400:
+    """GA/T 1400, with the directory of pictures."""
+    pictures = Pictures(settings.pictures_dir, settings.picture_bytes)
+    stack.callback(pictures.close)
+    return Gat1400(pictures, Fetching(settings.picture_hosts, settings.picture_bytes))
+
+
+def _viid(settings: Settings, pipe: Pipe, devices: Devices, wire: Gat1400) -> Viid:
+    most = settings.gat1400_body_bytes
+    return Viid(
+        ViidConfig(
+            pipe,
+            devices,
+            wire,
+            settings.gat1400_park_unknown,
+            settings.gat1400_keepalive_seconds,
+            limits=BodyLimits(most, most),
+        )
+    )
 
 
 @contextmanager
@@ -122,7 +153,7 @@ async def _running(pipe: Pipe) -> AsyncIterator[None]:
 
 
 async def _open(
-    settings: Settings, pipe: Pipe, wires: dict[str, Any], addresses: Addresses, stack: AsyncExitStack
+    settings: Settings, pipe: Pipe, wires: dict[str, Any], viid: Viid, addresses: Addresses, stack: AsyncExitStack
 ) -> None:
     context = tls(settings)
     bounds = limits(settings)
@@ -141,7 +172,7 @@ async def _open(
     if settings.gb26875_udp_port >= 0:
         datagrams = UdpServer(door(wires["gb26875"], settings.gb26875_udp_port), settings.gb26875_udp_allow)
         addresses.ports["gb26875_udp"] = (await stack.enter_async_context(datagrams)).port
-    http = RunningServer.of(_http(settings, pipe))
+    http = RunningServer.of(_http(settings, pipe, viid))
     task = asyncio.create_task(http.run())
     stack.push_async_callback(_ended, http, task)
     addresses.http = http.url
@@ -152,10 +183,15 @@ async def _ended(server: RunningServer, task: asyncio.Task[None]) -> None:
     await task
 
 
-def _http(settings: Settings, pipe: Pipe) -> HttpConfig:
+def _http(settings: Settings, pipe: Pipe, viid: Viid) -> HttpConfig:
     tokens = tuple(token.get_secret_value() for token in settings.http_tokens)
     return HttpConfig(
-        pipe.writer, tokens, max_event_bytes=settings.max_event_bytes, host=settings.bind, port=settings.http_port
+        pipe.writer,
+        tokens,
+        max_event_bytes=settings.max_event_bytes,
+        host=settings.bind,
+        port=settings.http_port,
+        more=tuple(viid.routes()),
     )
 
 

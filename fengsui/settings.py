@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     archive_dir: Path = Field(
         default=Path(), description="The Parquet archive. Default: `archive` below the data directory."
     )
+    pictures_dir: Path = Field(
+        default=Path(),
+        description="Pictures of cameras, by their SHA-256. Default: `pictures` below the data directory.",
+    )
     cache_dir: Path = Field(
         default_factory=user_cache_dir,
         description="Downloads, shared by all checkouts. Default: `fengsui` below the user's cache directory.",
@@ -147,6 +151,23 @@ class Settings(BaseSettings):
     )
     gateway_silence_seconds: float = Field(
         default=30.0, gt=0, description="How long the rest of a frame that has begun may take."
+    )
+    gat1400_park_unknown: bool = Field(
+        default=True, description="Park what GA/T 1400 devices upload that are not registered; else they get 401."
+    )
+    gat1400_keepalive_seconds: float = Field(
+        default=180.0, gt=0, description="Without a keepalive for so long a GA/T 1400 device has to register again."
+    )
+    gat1400_body_bytes: int = Field(
+        default=8_388_608, ge=65_536, le=67_108_864, description="Larger uploads of GA/T 1400 are refused (HTTP 413)."
+    )
+    picture_bytes: int = Field(
+        default=2_097_152, ge=1024, le=16_777_216, description="Larger pictures are not kept; their events are."
+    )
+    picture_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts, addresses and networks from which pictures are fetched that come as a URL, a JSON list. Private "
+        "addresses only where they are on it themselves.",
     )
     gateway_dry_run: bool = Field(
         default=False, description="Judge and count what devices send, answer them, and write nothing to Kafka."
@@ -230,9 +251,11 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _archive_below_data(self) -> Self:
+    def _below_data(self) -> Self:
         if self.archive_dir == Path():
             object.__setattr__(self, "archive_dir", self.data_dir / "archive")  # frozen for everyone else
+        if self.pictures_dir == Path():
+            object.__setattr__(self, "pictures_dir", self.data_dir / "pictures")
         return self
 
     def kafka_client(self) -> dict[str, str | int]:

@@ -67,6 +67,17 @@ REASONS: dict[str, Reason] = {
         ),
         Reason("bad-credentials", "设备口令有误", "the device's password is missing or wrong"),
         Reason("bad-source", "来源地址不允许", "the device may not send from this address"),
+        Reason("no-session", "设备未注册或保活超时", "the device is not registered, or its keepalive is overdue"),
+        Reason("stale-nonce", "认证随机数已失效", "the Digest nonce is too old, not ours, or its count came before"),
+        Reason("bad-picture", "图片数据有误", "a picture is no Base64"),
+        Reason("unknown-picture", "图片格式不支持", "a picture is neither JPEG nor PNG"),
+        Reason("picture-too-large", "图片过大", "a picture is larger than the limit"),
+        Reason("too-many-pictures", "图片过多", "an object has more pictures than are kept"),
+        Reason("bad-digest", "图片摘要不符", "a picture's bytes have another digest than its device declared"),
+        Reason("broker-gone", "消息总线暂不可用", "Kafka or the disk did not take it in time; send again"),
+        Reason("slow-sender", "请求体发送超时", "the body did not arrive in time"),
+        Reason("bad-gzip", "gzip 数据有误", "the gzip data is broken"),
+        Reason("unknown-encoding", "不支持的编码", "an unknown content encoding"),
         Reason(
             "too-many-connections", "连接数已满", "as many connections are open as the gateway takes", mendable=False
         ),

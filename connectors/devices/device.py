@@ -58,6 +58,7 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `location`: longitude, latitude (CGCS2000, degrees). `channels`: by factor code, part or metric name. `labels`: what its
     cameras' analyses are called -> our labels. `interval_minutes`: of HJ 212's minute data. `clock`: whose time counts.
     `secret`: as `seal` makes it; `digest`: HA1 of HTTP Digest in our realm; `sources`: addresses or networks it may send from.
+    `via`: keys of platforms that may speak for it.
     """
 
     subject: str
@@ -78,6 +79,7 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secret: str | None = None
     digest: str | None = None
     sources: tuple[str, ...] = ()
+    via: tuple[str, ...] = ()
 
     def public(self) -> dict[str, Any]:
         """As JSON data for people: whether there is a secret, not what it is."""

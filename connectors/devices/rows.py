@@ -4,6 +4,7 @@ Python works here per reading, not per record of the stream: a device's frame is
 Cost: about 1 us a reading to gather, 3 us to make bytes of (1,000 at a time).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -91,14 +92,19 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Events of one kind for Kafka, and what was refused: (owner, reason, detail)."""
+    """Events of one kind for Kafka, what was refused: (owner, reason, detail), and the owners of good ones that were left out."""
 
     pairs: list[Pair]
     refused: list[tuple[int, str, str]]
+    folded: list[int] = field(default_factory=list)
 
 
-def make(kind: Kind, rows: list[Row], owners: list[int], arrived: int) -> Made:
-    """n rows of a kind -> keyed wire values of the good ones, and reasons for the others."""
+Keep = Callable[[pl.DataFrame, list[int]], list[bool]]
+
+
+def make(kind: Kind, rows: list[Row], owners: list[int], arrived: int, keep: Keep | None = None) -> Made:
+    """n rows of a kind -> keyed wire values of the good ones, and reasons for the others. `keep`, asked with the good ones and
+    their owners in order, says which of them are to be written."""
     columns = dict(zip(COLUMNS[kind.code], zip(*rows, strict=True), strict=True))
     types = kind.schema.columns
     data = {name: pl.Series(name, columns[name], types[name], strict=False) for name in columns}
@@ -110,6 +116,13 @@ def make(kind: Kind, rows: list[Row], owners: list[int], arrived: int) -> Made:
         good, refused = checked.frame, []
     else:
         good = checked.frame.filter(checked.good)
-        refused = [(owners[i], reason, "") for i, reason in enumerate(checked.reason.to_list()) if reason]
+        reasons = checked.reason.to_list()
+        refused = [(owners[i], reason, "") for i, reason in enumerate(reasons) if reason]
+        owners = [owner for owner, reason in zip(owners, reasons, strict=True) if not reason]
+    folded: list[int] = []
+    if keep is not None:
+        kept = keep(good, owners)
+        folded = [owner for owner, stays in zip(owners, kept, strict=True) if not stays]
+        good = good.filter(pl.Series(kept, dtype=pl.Boolean)) if folded else good
     keys = [subject.encode() for subject in good["subject"].to_list()]
-    return Made(list(zip(keys, encode_frame(kind.schema, good), strict=True)), refused)
+    return Made(list(zip(keys, encode_frame(kind.schema, good), strict=True)), refused, folded)

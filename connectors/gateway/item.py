@@ -49,3 +49,4 @@ class Item:
     peer: str = ""  # address it came from; "" where that was checked, or is not known
     proved: bool = False  # the device has shown who it is by other means (Digest, token, MQTT user)
     replayed: bool = False  # from the parking topic: never parked again
+    refused: list[str] = field(default_factory=list)  # reasons of its parts that became no event, known before `done`

@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import polars as pl
 import structlog
 
 from connectors.devices.device import Device
 from connectors.devices.registry import Devices, may_send_from
-from connectors.devices.rows import COLUMNS, Rows, make
+from connectors.devices.rows import COLUMNS, Keep, Rows, make
+from connectors.gateway.episodes import Episodes
 from connectors.gateway.item import ACCEPTED, Item
 from connectors.gateway.limits import Bucket, Limits
 from connectors.gateway.recent import Recent
@@ -56,13 +58,14 @@ class Pipe:
         limits: Limits | None = None,
         *,
         recent: Recent | None = None,
+        episodes: Episodes | None = None,
         metrics: GatewayMetrics | None = None,
         dry_run: bool = False,
         linger: float = LINGER_SECONDS,
     ) -> None:
         """`dry_run`: judge and count everything, write nothing, answer as if it were written."""
         self._writer, self._devices, self._limits = writer, devices, limits or Limits()
-        self._recent = recent or Recent()
+        self._recent, self._episodes = recent or Recent(), episodes or Episodes()
         self._metrics = metrics or shared()
         self._dry_run, self._linger = dry_run, linger
         self._waiting: list[Item] = []
@@ -212,22 +215,38 @@ class Pipe:
             if not new:
                 continue
             arrived = max(batch[owner].arrived for owner in owners)
-            made = make(KINDS[code], new, owners, arrived)
+            made = make(KINDS[code], new, owners, arrived, self._unfolded(batch) if code == "video" else None)
             refused += made.refused
+            self._metrics.folded.inc(len(made.folded))
             if made.pairs:
                 records[KINDS[code].topic] = made.pairs
                 gateways = Counter(batch[owner].protocol.name for owner in owners)
                 gateways.subtract(batch[owner].protocol.name for owner, _, _ in made.refused)
+                gateways.subtract(batch[owner].protocol.name for owner in made.folded)
                 for gateway, count in gateways.items():
                     self._metrics.accepted(gateway, code, count)
         for owner, reason, detail in dict.fromkeys(refused):
             item = batch[owner]
+            item.refused.append(reason)
             self._metrics.rejected(item.protocol.name, reason)
             self._metrics.device_refused(item.key, reason)
             letters.append(
                 dead_letter(reason, f"{item.key} {detail}", f"gateway-{item.protocol.name}", item.raw, at=item.arrived)
             )
         return records
+
+    def _unfolded(self, batch: Sequence[Item]) -> Keep:
+        """Asked of camera events that are good: which of them open an episode of their device and label."""
+
+        def keep(frame: pl.DataFrame, owners: list[int]) -> list[bool]:
+            seen = frame.select("device_id", "label", "occurred_at").iter_rows()
+            devices = (self._devices.get(batch[owner].key) for owner in owners)
+            return [
+                self._episodes.opens(camera, label, at, device.episode_seconds if device is not None else 0)
+                for (camera, label, at), device in zip(seen, devices, strict=True)
+            ]
+
+        return keep
 
     async def _finish(self, batch: list[Item], made: _Made, before: asyncio.Task[None] | None) -> None:
         """Write, then answer: after those that came before, so that a repeat is not answered before its first."""

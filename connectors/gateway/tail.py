@@ -1,4 +1,5 @@
-"""The last event ids of the topics, read when a gateway starts: what the one before it wrote, but did not live to answer.
+"""The last events of the topics, read when a gateway starts: what the one before it wrote, but did not live to answer, and the
+episodes of cameras that are still open.
 
 At most so many messages are under way at once (`pipe.MOST_FRAMES`), so that the newest records of each partition are enough.
 """
@@ -7,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import polars as pl
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -20,9 +22,9 @@ _SECONDS: Final = 15.0
 _ANSWER_SECONDS: Final = 10.0
 
 
-def newest_ids(client: Mapping[str, Any], prefix: str, records: int = RECORDS) -> Iterator[str]:
-    """Event ids of the newest records of sensors' and cameras' topics. A broker that does not answer in time is told and left:
-    what is written twice then, the engine drops."""
+def newest(client: Mapping[str, Any], prefix: str, records: int = RECORDS) -> Iterator[tuple[str, pl.DataFrame]]:
+    """(code of the kind, events) of the newest records of sensors' and cameras' topics. A broker that does not answer in time is
+    told and left: what is written twice then, the engine drops."""
     consumer = Consumer(
         {
             **client,
@@ -35,14 +37,14 @@ def newest_ids(client: Mapping[str, Any], prefix: str, records: int = RECORDS) -
     )
     try:
         for code in COLUMNS:
-            yield from _ids(consumer, prefix, code, records)
+            yield from ((code, frame) for frame in _frames(consumer, prefix, code, records))
     except KafkaException as error:
         log.warning("gateway.tail", error=str(error)[:200])
     finally:
         consumer.close()
 
 
-def _ids(consumer: Consumer, prefix: str, code: str, records: int) -> Iterator[str]:
+def _frames(consumer: Consumer, prefix: str, code: str, records: int) -> Iterator[pl.DataFrame]:
     kind = KINDS[code]
     name = prefix + kind.topic
     meta = consumer.list_topics(name, timeout=_ANSWER_SECONDS).topics[name]
@@ -61,4 +63,4 @@ def _ids(consumer: Consumer, prefix: str, code: str, records: int) -> Iterator[s
             elif error.code() == KafkaError._PARTITION_EOF:
                 left.discard(message.partition())
         if values:
-            yield from decode_chunk(kind, values).frame["event_id"].drop_nulls().to_list()
+            yield decode_chunk(kind, values).frame

@@ -80,6 +80,7 @@ class HttpConfig:
     metrics: GatewayMetrics | None = None
     registry: CollectorRegistry = REGISTRY
     clock: Callable[[], int] = now_ms
+    more: tuple[Route, ...] = ()  # routes of device protocols that stand beside ours
 
 
 def build_app(config: HttpConfig) -> Starlette:
@@ -91,7 +92,7 @@ def build_app(config: HttpConfig) -> Starlette:
         Route("/healthz", door.healthz, methods=["GET"]),
         Route("/readyz", door.readyz, methods=["GET"]),
     ]
-    return Starlette(routes=routes)
+    return Starlette(routes=[*routes, *config.more])
 
 
 class _Door:

@@ -44,7 +44,11 @@ def parse(header: str) -> dict[str, str] | None:
 
 def response(given: Mapping[str, str], method: str, password: str) -> str:
     """What the `response` of these parameters must be for a method and a password. KeyError where one is missing."""
-    secret = _md5(f"{given['username']}:{given['realm']}:{password}")
+    return response_to(given, method, _md5(f"{given['username']}:{given['realm']}:{password}"))
+
+
+def response_to(given: Mapping[str, str], method: str, secret: str) -> str:
+    """The same of HA1, the hash of user name, realm and password, for servers that keep no password."""
     asked = _md5(f"{method}:{given['uri']}")
     if "qop" not in given:
         return _md5(f"{secret}:{given['nonce']}:{asked}")

@@ -115,6 +115,7 @@ class Picture:
     height: float | None
     path: str | None
     data: str | None
+    fields: dict[str, Any] = field(default_factory=dict)  # all members as sent
 
     def describe(self) -> dict[str, Any]:
         """As a JSON object, without the data itself."""
@@ -218,6 +219,7 @@ def _picture(one: dict[str, Any]) -> Picture:
         height=height,
         path=text(one.get("StoragePath")),
         data=data if isinstance(data, str) and data else None,
+        fields=one,
     )
 
 

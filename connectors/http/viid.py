@@ -1,0 +1,310 @@
+"""The routes of GA/T 1400 below /VIID: register by Digest, keepalive, time, and uploads that go through the pipe.
+
+An object is answered with StatusCode 0 only when its pictures are on the disk and Kafka has its event (or, of a device that is
+not registered, the parked object). Who sends is told by `User-Identify`, and proved by the session that Register opened.
+"""
+
+import asyncio
+import datetime as dt
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from connectors.devices.gat1400 import GATEWAY, device_of, is_standard, key_of
+from connectors.devices.registry import Devices, may_send_from
+from connectors.gateway.gat1400 import Gat1400, unprepared
+from connectors.gateway.item import ACCEPTED, Item
+from connectors.gateway.limits import Bucket
+from connectors.gateway.pipe import Pipe
+from connectors.http import viid_answers as answers
+from connectors.http.body import BodyRefused, Limits, read_body, refuse_announced
+from connectors.http.digest_auth import STALE, WRONG, Digest
+from connectors.http.sessions import Sessions
+from connectors.http.viid_answers import Denied, Told
+from connectors.metrics import GatewayMetrics, shared
+from connectors.protocols import digest
+from connectors.protocols.gat1400 import Message, Object, decode
+from connectors.protocols.gat1400_objects import text
+from connectors.protocols.stream import Fault
+from topics.catalogue import EVENT_BYTES
+
+_log = structlog.get_logger(__name__)
+UPLOADS: Final = (
+    *("Faces", "Persons", "MotorVehicles", "NonMotorVehicles", "Images"),
+    *("SubscribeNotifications", "DispositionNotifications"),
+)
+_MOST_RAW: Final = EVENT_BYTES - 65_536  # of one object, as it is parked
+_MOST_READING: Final = 64 * 1024 * 1024  # bytes of bodies that are held at once
+_SYSTEM: Final = Limits(body_bytes=65_536, unpacked_bytes=65_536)
+_THREAD_BYTES: Final = 65_536
+_LETTERS: Final = (5.0, 300)  # a second, at once: refusals that are kept as dead letters
+_GUESSES: Final = (0.5, 30)  # wrong passwords of one address
+_SOURCES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ViidConfig:
+    """What the routes are given. `park_unknown`: keep what devices say that the register does not know."""
+
+    pipe: Pipe
+    devices: Devices
+    wire: Gat1400
+    park_unknown: bool = True
+    session_seconds: float = 180.0
+    answer_seconds: float = 10.0
+    limits: Limits = field(default_factory=lambda: Limits(body_bytes=8_388_608, unpacked_bytes=8_388_608))
+    server_id: str = "fengsui"
+    metrics: GatewayMetrics | None = None
+    digest: Digest = field(default_factory=Digest)
+    clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+
+
+class Viid:
+    """The routes: `Starlette(routes=Viid(config).routes())`, in the event loop of the pipe."""
+
+    def __init__(self, config: ViidConfig) -> None:
+        self._config, self._digest = config, config.digest
+        self._metrics = config.metrics or shared()
+        self._sessions = Sessions(config.session_seconds, gauge=self._metrics.sessions)
+        self._reading = 0
+        self._letters = Bucket(*_LETTERS)
+        self._guesses: dict[str, Bucket] = {}
+
+    def routes(self) -> list[Route]:
+        """All routes."""
+        system = {"Register": self._register, "UnRegister": self._unregister, "Keepalive": self._keepalive}
+        routes = [
+            Route(f"/VIID/System/{n}", self._guarded(act, listed=False), methods=["POST"]) for n, act in system.items()
+        ]
+        routes.append(Route("/VIID/System/Time", self._guarded(self._time, listed=False), methods=["GET"]))
+        return routes + [
+            Route(f"/VIID/{n}", self._guarded(self._upload, listed=True), methods=["POST"]) for n in UPLOADS
+        ]
+
+    def _guarded(
+        self, act: Callable[[Request], Awaitable[Response]], *, listed: bool
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Every outcome is an answer of the standard, with a named reason."""
+
+        async def answered(request: Request) -> Response:
+            started = time.monotonic()
+            try:
+                response = await act(request)
+            except BodyRefused as refused:
+                response = self._deny(request, Denied(refused.status, refused.reason, refused.detail), listed=listed)
+            except ClientDisconnect:
+                response = self._deny(request, Denied(408, "slow-sender"), listed=listed)
+            except Denied as why:
+                response = self._deny(request, why, listed=listed)
+            except Exception:
+                _log.exception("viid")
+                response = self._deny(request, Denied(500, "processing-failed"), listed=listed)
+            self._metrics.request(GATEWAY, response.status_code, time.monotonic() - started)
+            return response
+
+        return answered
+
+    def _deny(self, request: Request, why: Denied, *, listed: bool) -> Response:
+        if why.reason != "no-session" or why.detail:  # the first request of a handshake is no refusal
+            self._metrics.rejected(GATEWAY, why.reason)
+            self._metrics.device_refused(why.key, why.reason)
+        return answers.denied(
+            request.url.path, self._now(), why, self._digest.challenge(stale=why.stale), listed=listed
+        )
+
+    async def _register(self, request: Request) -> Response:
+        key, identity = await self._proved(request)
+        self._sessions.open(key, _peer(request))
+        _log.info("viid.registered", device=key, peer=_peer(request))
+        return answers.one(request.url.path, self._now(), identity, "注册成功")
+
+    async def _unregister(self, request: Request) -> Response:
+        key, identity = await self._proved(request)
+        self._sessions.close(key)
+        return answers.one(request.url.path, self._now(), identity, "注销成功")
+
+    async def _proved(self, request: Request) -> tuple[str, str]:
+        """The device that a Register or UnRegister is from: its key and id, proved. Raises Denied."""
+        body = await self._body(request, _SYSTEM)
+        message = decode(body) if body.strip() else None
+        named = (
+            next((one.device for one in message.objects if one.device), None) if isinstance(message, Message) else None
+        )
+        header = text(request.headers.get("user-identify"))
+        if named and header and named != header:
+            raise Denied(401, "bad-credentials", "User-Identify is not the DeviceID")
+        identity = named or header or ""
+        key = key_of(identity)
+        device = self._config.devices.get(key) if key else None
+        if device is None:
+            raise Denied(401, "unknown-device" if key else "no-device", identity[:40])
+        if not may_send_from(device, _peer(request)):
+            raise Denied(401, "bad-source", key=key)
+        if device.digest is not None:
+            self._prove(request, key, device.digest)
+        return key, identity
+
+    def _prove(self, request: Request, key: str, secret: str) -> None:
+        given = request.headers.get("authorization")
+        if given is None:
+            raise Denied(401, "no-session")  # the first half of the handshake
+        guesses = self._guesses_of(_peer(request))
+        if guesses.level < 1:
+            raise Denied(429, "too-fast", "too many wrong passwords", key)
+        outcome = self._digest.judge(digest.parse(given), request.method, request.url.path, secret)
+        if outcome == WRONG:
+            guesses.take()
+            raise Denied(401, "bad-credentials", key=key)
+        if outcome == STALE:
+            raise Denied(401, "stale-nonce", key=key, stale=True)
+
+    def _guesses_of(self, peer: str) -> Bucket:
+        if peer not in self._guesses and len(self._guesses) >= _SOURCES:
+            self._guesses.clear()
+        bucket = self._guesses.setdefault(peer, Bucket(*_GUESSES))
+        bucket.take(0)  # what time has given back
+        return bucket
+
+    async def _keepalive(self, request: Request) -> Response:
+        await self._body(request, _SYSTEM)
+        identity = text(request.headers.get("user-identify")) or ""
+        if (
+            not self._sessions.renew(key_of(identity), _peer(request))
+            or self._config.devices.get(key_of(identity)) is None
+        ):
+            raise Denied(401, "no-session", identity[:40])
+        return answers.one(request.url.path, self._now(), identity)
+
+    async def _time(self, request: Request) -> Response:
+        identity = text(request.headers.get("user-identify")) or ""
+        if not self._sessions.alive(key_of(identity), _peer(request)):
+            raise Denied(401, "no-session", identity[:40])
+        return answers.system_time(self._now(), self._config.server_id)
+
+    async def _upload(self, request: Request) -> Response:
+        caller = self._caller(request)
+        if self._config.pipe.full:
+            raise Denied(429, "queue-full")
+        held = [0]
+        try:
+            return await self._taken(request, caller, held)
+        finally:
+            self._reading -= held[0]
+
+    async def _taken(self, request: Request, caller: "_Caller", held: list[int]) -> Response:
+        body = await self._body(request, self._config.limits, held)
+        message = await asyncio.to_thread(decode, body) if len(body) > _THREAD_BYTES else decode(body)
+        if isinstance(message, Fault):
+            raise Denied(400, message.reason, message.detail, caller.label)
+        if f"{message.kind}s" not in UPLOADS:
+            raise Denied(400, "unknown-envelope", f"{message.kind} is no upload", caller.label)
+        arrived = self._config.clock_ms()
+        try:
+            async with asyncio.timeout(self._config.answer_seconds):
+                told = await asyncio.gather(*(self._one(caller, item, arrived) for item in message.items))
+        except TimeoutError:
+            raise Denied(503, "broker-gone", f"not written within {self._config.answer_seconds:g} s") from None
+        return answers.many(request.url.path, self._now(), told)
+
+    def _caller(self, request: Request) -> "_Caller":
+        """Who uploads: a device with a session, or one that the register does not know. Raises Denied."""
+        identity, peer = text(request.headers.get("user-identify")) or "", _peer(request)
+        key = key_of(identity)
+        if not key:
+            raise Denied(401, "no-device")
+        device = self._config.devices.get(key)
+        if device is None:
+            if self._config.park_unknown:
+                return _Caller(key, registered=False)
+            raise Denied(401, "unknown-device", identity[:40])
+        if not self._sessions.alive(key, peer):
+            raise Denied(401, "no-session", identity[:40])
+        return _Caller(key, registered=True)
+
+    async def _one(self, caller: "_Caller", one: Object | Fault, arrived: int) -> Told:
+        """One object: refused, or through the pipe until Kafka has it."""
+        if isinstance(one, Fault):
+            self._reject(one.reason, f"{caller.key} {one.detail}", b"", arrived)
+            return Told("", one.reason)
+        identity, wire = one.id or "", self._config.wire
+        key = self._owner(caller, one)
+        raw = wire.raw(key or caller.key, one)
+        if not key or len(raw) > _MOST_RAW:
+            reason = "too-large" if key else "bad-credentials"
+            self._reject(reason, f"{caller.key} for {one.device or ''}"[:200], raw, arrived)
+            self._metrics.device_refused(caller.label, reason)
+            return Told(identity, reason)
+        known = self._config.devices.get(key) is not None
+        upload = await wire.prepared(one) if known else unprepared(one)
+        item = Item(wire, key, upload, raw, arrived, proved=True)
+        outcome = await self._offered(item)
+        if outcome != ACCEPTED:
+            return Told(identity, outcome)
+        pictures = {reason for reason, _ in upload.refused}
+        others = [reason for reason in item.refused if reason not in pictures]
+        if others:
+            return Told(identity, others[0])
+        return Told(identity, note="; ".join(map(answers.words, sorted(pictures))))
+
+    def _owner(self, caller: "_Caller", one: Object) -> str:
+        """Whose an object is: the device's that it names, where the register knows it and the caller may speak for it; "" where
+        not. A name that is no id of the standard's is taken for the caller's own."""
+        named = device_of(one)
+        key = key_of(named)
+        if not key or key == caller.key:
+            return caller.key
+        device = self._config.devices.get(key)
+        if device is not None:
+            return key if caller.registered and caller.key in device.via else ""
+        return key if is_standard(named) and self._config.park_unknown else caller.key
+
+    async def _offered(self, item: Item) -> str:
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        item.done = lambda outcome: None if future.done() else future.set_result(outcome)
+        self._config.pipe.offer(item)
+        return await future
+
+    def _reject(self, reason: str, detail: str, raw: bytes, at: int) -> None:
+        self._config.pipe.reject(GATEWAY, reason, detail, raw, at, keep=self._letters.allow())
+
+    async def _body(self, request: Request, limits: Limits, held: list[int] | None = None) -> bytes:
+        refuse_announced(request.headers.get("content-length"), limits)
+        stream = self._held(request.stream(), held) if held is not None else request.stream()
+        body = await read_body(stream, request.headers.get("content-encoding", ""), limits)
+        self._metrics.body(GATEWAY, len(body))
+        return body
+
+    async def _held(self, stream: AsyncIterator[bytes], held: list[int]) -> AsyncIterator[bytes]:
+        """A body's chunks, counted among all that are held; what would be too much is refused."""
+        async for chunk in stream:
+            held[0] += len(chunk)
+            self._reading += len(chunk)
+            if self._reading > _MOST_READING:
+                raise Denied(429, "queue-full", "too many bodies at once")
+            yield chunk
+
+    def _now(self) -> dt.datetime:
+        return dt.datetime.fromtimestamp(self._config.clock_ms() / 1000, dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who speaks: the key in the register, and whether it is there (and has a session)."""
+
+    key: str
+    registered: bool
+
+    @property
+    def label(self) -> str:
+        """Its key for metrics, which have a label for registered devices only."""
+        return self.key if self.registered else ""
+
+
+def _peer(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
