@@ -65,9 +65,11 @@ _LABELS: Final[dict[str, str]] = {
     "|fight|fighting",
 }  # fmt: skip
 _SHORTEST: Final = 2  # characters of a name that is looked for inside a text
+# Texts that name a finding and mean something else: none was found, it is over, or a thing is named after it.
 _DENIED: Final = re.compile(
-    r"未发现|未见|未检测到|没有|不存在|解除|消除|已恢复|恢复正常|无异常|正常佩戴|\b(?:no|not) (?:detected|found)\b"
+    r"未发现|未见|未检测到|没有|不存在|解除|消除|恢复|无异常|正常|故障|离线|缺失|缺少|标识|标志|测试"
 )
+_AROUND: Final = frozenset(("alarm", "alert", "event", "detected", "detection", "warning", "found", "ai"))
 _BETWEEN: Final = re.compile(r"[\s_\-/·:：,，。.]+")
 _ASCII: Final = re.compile(r"[\x00-\x7f]+")
 _LONGEST_TEXT: Final = 500
@@ -84,9 +86,6 @@ _INSIDE: Final = sorted(
     (name for name in NAMES if not _ASCII.fullmatch(name) and len(name) >= _SHORTEST),
     key=lambda name: (-len(name), name),
 )
-_WORDS: Final = re.compile(
-    r"\b(?:" + "|".join(sorted((re.escape(n) for n in NAMES if _ASCII.fullmatch(n)), key=len, reverse=True)) + r")\b"
-)
 
 
 def label_of(texts: Iterable[str], own: Mapping[str, str] | None = None) -> str | None:
@@ -102,17 +101,15 @@ def label_of(texts: Iterable[str], own: Mapping[str, str] | None = None) -> str 
 def known(text: str) -> str | None:
     """The label of a text by the common names.
 
-    >>> known("NO_MASK"), known("Alarm: rat detected"), known("蒸汽"), known("未佩戴口罩")
-    ('no_mask', 'rat', None, 'no_mask')
+    >>> known("NO_MASK"), known("Alarm: rat detected"), known("蒸汽"), known("未佩戴口罩"), known("烟雾探测器故障")
+    ('no_mask', 'rat', None, 'no_mask', None)
     """
     plain = _plain(text[:_LONGEST_TEXT])
-    if plain in NAMES:
-        return NAMES[plain]
+    bare = " ".join(word for word in plain.split() if word not in _AROUND)  # not inside English: fire extinguisher
+    if bare in NAMES:
+        return NAMES[bare]
     if _DENIED.search(plain):
         return None
     tight = plain.replace(" ", "")
     inside = next((name for name in _INSIDE if name in tight), None)
-    if inside is not None:
-        return NAMES[inside]
-    word = _WORDS.search(plain)
-    return NAMES[word[0]] if word else None
+    return NAMES[inside] if inside is not None else None

@@ -17,20 +17,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors.devices.gat1400 import GATEWAY, device_of, is_standard, key_of
-from connectors.devices.registry import Devices, may_send_from
+from connectors.devices.registry import Devices
 from connectors.gateway.gat1400 import Gat1400, unprepared
 from connectors.gateway.item import ACCEPTED, Item
 from connectors.gateway.limits import Bucket
 from connectors.gateway.pipe import Pipe
 from connectors.http import viid_answers as answers
 from connectors.http.body import BodyRefused, Limits, read_body, refuse_announced
-from connectors.http.digest_auth import STALE, WRONG, Digest
+from connectors.http.digest_auth import Digest
 from connectors.http.sessions import Sessions
 from connectors.http.viid_answers import Denied, Told
+from connectors.http.viid_system import Act, System, identity_of, peer_of
 from connectors.metrics import GatewayMetrics, shared
-from connectors.protocols import digest
-from connectors.protocols.gat1400 import Message, Object, decode
-from connectors.protocols.gat1400_objects import text
+from connectors.protocols.gat1400 import Object, decode
 from connectors.protocols.stream import Fault
 from topics.catalogue import EVENT_BYTES
 
@@ -44,8 +43,7 @@ _MOST_READING: Final = 64 * 1024 * 1024  # bytes of bodies that are held at once
 _SYSTEM: Final = Limits(body_bytes=65_536, unpacked_bytes=65_536)
 _THREAD_BYTES: Final = 65_536
 _LETTERS: Final = (5.0, 300)  # a second, at once: refusals that are kept as dead letters
-_GUESSES: Final = (0.5, 30)  # wrong passwords of one address
-_SOURCES: Final = 10_000
+Answering = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +67,32 @@ class Viid:
     """The routes: `Starlette(routes=Viid(config).routes())`, in the event loop of the pipe."""
 
     def __init__(self, config: ViidConfig) -> None:
-        self._config, self._digest = config, config.digest
+        self._config = config
         self._metrics = config.metrics or shared()
-        self._sessions = Sessions(config.session_seconds, gauge=self._metrics.sessions)
+        sessions = Sessions(config.session_seconds, gauge=self._metrics.sessions)
+        self._system = System(config.devices, config.digest, sessions, config.server_id)
         self._reading = 0
         self._letters = Bucket(*_LETTERS)
-        self._guesses: dict[str, Bucket] = {}
 
     def routes(self) -> list[Route]:
         """All routes."""
-        system = {"Register": self._register, "UnRegister": self._unregister, "Keepalive": self._keepalive}
-        routes = [
-            Route(f"/VIID/System/{n}", self._guarded(act, listed=False), methods=["POST"]) for n, act in system.items()
-        ]
-        routes.append(Route("/VIID/System/Time", self._guarded(self._time, listed=False), methods=["GET"]))
-        return routes + [
-            Route(f"/VIID/{n}", self._guarded(self._upload, listed=True), methods=["POST"]) for n in UPLOADS
-        ]
+        system = self._system
+        posted: dict[str, Act] = {"Register": system.register, "UnRegister": system.unregister}
+        posted["Keepalive"] = system.keepalive
+        routes = [self._route(f"System/{name}", self._spoken(act)) for name, act in posted.items()]
+        routes.append(self._route("System/Time", self._spoken(system.time), "GET"))
+        return routes + [self._route(name, self._upload, listed=True) for name in UPLOADS]
 
-    def _guarded(
-        self, act: Callable[[Request], Awaitable[Response]], *, listed: bool
-    ) -> Callable[[Request], Awaitable[Response]]:
+    def _route(self, name: str, act: Answering, method: str = "POST", *, listed: bool = False) -> Route:
+        return Route(f"/VIID/{name}", self._guarded(act, listed=listed), methods=[method])
+
+    def _spoken(self, act: Act) -> Answering:
+        async def spoken(request: Request) -> Response:
+            return act(request, await self._body(request, _SYSTEM), self._now())
+
+        return spoken
+
+    def _guarded(self, act: Answering, *, listed: bool) -> Answering:
         """Every outcome is an answer of the standard, with a named reason."""
 
         async def answered(request: Request) -> Response:
@@ -115,77 +118,8 @@ class Viid:
             self._metrics.rejected(GATEWAY, why.reason)
             self._metrics.device_refused(why.key, why.reason)
         return answers.denied(
-            request.url.path, self._now(), why, self._digest.challenge(stale=why.stale), listed=listed
+            request.url.path, self._now(), why, self._config.digest.challenge(stale=why.stale), listed=listed
         )
-
-    async def _register(self, request: Request) -> Response:
-        key, identity = await self._proved(request)
-        self._sessions.open(key, _peer(request))
-        _log.info("viid.registered", device=key, peer=_peer(request))
-        return answers.one(request.url.path, self._now(), identity, "注册成功")
-
-    async def _unregister(self, request: Request) -> Response:
-        key, identity = await self._proved(request)
-        self._sessions.close(key)
-        return answers.one(request.url.path, self._now(), identity, "注销成功")
-
-    async def _proved(self, request: Request) -> tuple[str, str]:
-        """The device that a Register or UnRegister is from: its key and id, proved. Raises Denied."""
-        body = await self._body(request, _SYSTEM)
-        message = decode(body) if body.strip() else None
-        named = (
-            next((one.device for one in message.objects if one.device), None) if isinstance(message, Message) else None
-        )
-        header = text(request.headers.get("user-identify"))
-        if named and header and named != header:
-            raise Denied(401, "bad-credentials", "User-Identify is not the DeviceID")
-        identity = named or header or ""
-        key = key_of(identity)
-        device = self._config.devices.get(key) if key else None
-        if device is None:
-            raise Denied(401, "unknown-device" if key else "no-device", identity[:40])
-        if not may_send_from(device, _peer(request)):
-            raise Denied(401, "bad-source", key=key)
-        if device.digest is not None:
-            self._prove(request, key, device.digest)
-        return key, identity
-
-    def _prove(self, request: Request, key: str, secret: str) -> None:
-        given = request.headers.get("authorization")
-        if given is None:
-            raise Denied(401, "no-session")  # the first half of the handshake
-        guesses = self._guesses_of(_peer(request))
-        if guesses.level < 1:
-            raise Denied(429, "too-fast", "too many wrong passwords", key)
-        outcome = self._digest.judge(digest.parse(given), request.method, request.url.path, secret)
-        if outcome == WRONG:
-            guesses.take()
-            raise Denied(401, "bad-credentials", key=key)
-        if outcome == STALE:
-            raise Denied(401, "stale-nonce", key=key, stale=True)
-
-    def _guesses_of(self, peer: str) -> Bucket:
-        if peer not in self._guesses and len(self._guesses) >= _SOURCES:
-            self._guesses.clear()
-        bucket = self._guesses.setdefault(peer, Bucket(*_GUESSES))
-        bucket.take(0)  # what time has given back
-        return bucket
-
-    async def _keepalive(self, request: Request) -> Response:
-        await self._body(request, _SYSTEM)
-        identity = text(request.headers.get("user-identify")) or ""
-        if (
-            not self._sessions.renew(key_of(identity), _peer(request))
-            or self._config.devices.get(key_of(identity)) is None
-        ):
-            raise Denied(401, "no-session", identity[:40])
-        return answers.one(request.url.path, self._now(), identity)
-
-    async def _time(self, request: Request) -> Response:
-        identity = text(request.headers.get("user-identify")) or ""
-        if not self._sessions.alive(key_of(identity), _peer(request)):
-            raise Denied(401, "no-session", identity[:40])
-        return answers.system_time(self._now(), self._config.server_id)
 
     async def _upload(self, request: Request) -> Response:
         caller = self._caller(request)
@@ -214,7 +148,7 @@ class Viid:
 
     def _caller(self, request: Request) -> "_Caller":
         """Who uploads: a device with a session, or one that the register does not know. Raises Denied."""
-        identity, peer = text(request.headers.get("user-identify")) or "", _peer(request)
+        identity = identity_of(request)
         key = key_of(identity)
         if not key:
             raise Denied(401, "no-device")
@@ -223,7 +157,7 @@ class Viid:
             if self._config.park_unknown:
                 return _Caller(key, registered=False)
             raise Denied(401, "unknown-device", identity[:40])
-        if not self._sessions.alive(key, peer):
+        if not self._system.alive(key, peer_of(request)):
             raise Denied(401, "no-session", identity[:40])
         return _Caller(key, registered=True)
 
@@ -304,7 +238,3 @@ class _Caller:
     def label(self) -> str:
         """Its key for metrics, which have a label for registered devices only."""
         return self.key if self.registered else ""
-
-
-def _peer(request: Request) -> str:
-    return request.client.host if request.client is not None else ""
