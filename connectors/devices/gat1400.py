@@ -58,10 +58,11 @@ class Finding:
 
 @dataclass(slots=True)
 class Upload:
-    """What the gateway makes of one uploaded object; `refused`: pictures that were not kept, as (reason, detail); `bare`: its
+    """What the gateway makes of one uploaded object, its `id`; `refused`: pictures that were not kept, as (reason, detail); `bare`: its
     pictures were not looked at, because its device was unknown."""
 
     findings: list[Finding]
+    id: str = ""
     refused: list[tuple[str, str]] = field(default_factory=list)
     bare: bool = False
 

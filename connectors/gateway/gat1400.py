@@ -63,7 +63,7 @@ class Gat1400:
 
     async def prepared(self, one: Object) -> Upload:
         """An object with its pictures in the directory. Raises TimeoutError when closing."""
-        upload = Upload([])
+        upload = Upload([], one.id or "")
         for finding in findings_of(one):
             shown: list[Shown] = []
             for number, picture in enumerate(finding.object.pictures):
@@ -113,7 +113,7 @@ class Gat1400:
 
 def unprepared(one: Object) -> Upload:
     """An object of a device that is not registered: its pictures are stored when it is replayed."""
-    return Upload([Finding(finding.object, finding.title) for finding in findings_of(one)], bare=True)
+    return Upload([Finding(finding.object, finding.title) for finding in findings_of(one)], one.id or "", bare=True)
 
 
 __all__ = ["PICTURES", "Gat1400", "key_of", "unprepared"]

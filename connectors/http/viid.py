@@ -141,7 +141,8 @@ class Viid:
         arrived = self._config.clock_ms()
         try:
             async with asyncio.timeout(self._config.answer_seconds):
-                told = await asyncio.gather(*(self._one(caller, item, arrived) for item in message.items))
+                ready = await asyncio.gather(*(self._ready(caller, item, arrived) for item in message.items))
+                told = await asyncio.gather(*map(self._answered, ready))  # into the pipe in the order of the body
         except TimeoutError:
             raise Denied(503, "broker-gone", f"not written within {self._config.answer_seconds:g} s") from None
         return answers.many(request.url.path, self._now(), told)
@@ -161,29 +162,34 @@ class Viid:
             raise Denied(401, "no-session", identity[:40])
         return _Caller(key, registered=True)
 
-    async def _one(self, caller: "_Caller", one: Object | Fault, arrived: int) -> Told:
-        """One object: refused, or through the pipe until Kafka has it."""
+    async def _ready(self, caller: "_Caller", one: Object | Fault, arrived: int) -> Item | Told:
+        """One object, its pictures stored; or why it is refused."""
         if isinstance(one, Fault):
             self._reject(one.reason, f"{caller.key} {one.detail}", b"", arrived)
             return Told("", one.reason)
-        identity, wire = one.id or "", self._config.wire
-        key = self._owner(caller, one)
+        wire, key = self._config.wire, self._owner(caller, one)
         raw = wire.raw(key or caller.key, one)
         if not key or len(raw) > _MOST_RAW:
             reason = "too-large" if key else "bad-credentials"
             self._reject(reason, f"{caller.key} for {one.device or ''}"[:200], raw, arrived)
             self._metrics.device_refused(caller.label, reason)
-            return Told(identity, reason)
+            return Told(one.id or "", reason)
         known = self._config.devices.get(key) is not None
         upload = await wire.prepared(one) if known else unprepared(one)
-        item = Item(wire, key, upload, raw, arrived, proved=True)
-        outcome = await self._offered(item)
-        if outcome != ACCEPTED:
-            return Told(identity, outcome)
-        pictures = {reason for reason, _ in upload.refused}
-        others = [reason for reason in item.refused if reason not in pictures]
-        if others:
-            return Told(identity, others[0])
+        return Item(wire, key, upload, raw, arrived, proved=True)
+
+    async def _answered(self, item: Item | Told) -> Told:
+        """An object's answer, once Kafka has it."""
+        if isinstance(item, Told):
+            return item
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        item.done = lambda outcome: None if future.done() else future.set_result(outcome)
+        self._config.pipe.offer(item)
+        outcome, upload = await future, item.frame
+        identity, pictures = upload.id, {reason for reason, _ in upload.refused}
+        reasons = [outcome] if outcome != ACCEPTED else [one for one in item.refused if one not in pictures]
+        if reasons:
+            return Told(identity, reasons[0])
         return Told(identity, note="; ".join(map(answers.words, sorted(pictures))))
 
     def _owner(self, caller: "_Caller", one: Object) -> str:
@@ -197,12 +203,6 @@ class Viid:
         if device is not None:
             return key if caller.registered and caller.key in device.via else ""
         return key if is_standard(named) and self._config.park_unknown else caller.key
-
-    async def _offered(self, item: Item) -> str:
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        item.done = lambda outcome: None if future.done() else future.set_result(outcome)
-        self._config.pipe.offer(item)
-        return await future
 
     def _reject(self, reason: str, detail: str, raw: bytes, at: int) -> None:
         self._config.pipe.reject(GATEWAY, reason, detail, raw, at, keep=self._letters.allow())

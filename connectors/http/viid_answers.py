@@ -16,7 +16,8 @@ MEDIA: Final = "application/VIID+JSON"
 # ConfirmStatusType of the standard.
 OK, UNKNOWN, BUSY, INVALID_OPERATION, INVALID_JSON, INVALID_CONTENT = 0, 1, 2, 4, 7, 8
 _NOT_ALLOWED: Final = ("bad-credentials", "bad-source", "no-session", "unknown-device", "no-device")
-_CODES: Final = dict.fromkeys(("bad-json", "bad-utf8"), INVALID_JSON) | dict.fromkeys(_NOT_ALLOWED, INVALID_OPERATION)
+_CODES = dict.fromkeys(("bad-json", "bad-utf8"), INVALID_JSON) | dict.fromkeys(_NOT_ALLOWED, INVALID_OPERATION)
+_CODES |= dict.fromkeys(("parking-full", "processing-failed"), BUSY)
 _BY_STATUS: Final = {
     400: INVALID_CONTENT,
     401: INVALID_OPERATION,

@@ -94,7 +94,7 @@ class Camera:
         number = next(self._numbers)
         when = _stamp(at_ms)
         data = picture(f"{self.device_id}/{at_ms}/{number}") if shot is None else shot
-        info = {
+        info: dict[str, Any] = {
             "ImageID": f"{self.device_id}02{when}{number:05d}",
             "DeviceID": self.device_id,
             "InfoKind": 1,
@@ -111,9 +111,17 @@ class Camera:
         """A PersonObject with its picture as a sub-image."""
         number, when = next(self._numbers), _stamp(at_ms)
         data = picture(f"{self.device_id}/{at_ms}/{number}") if shot is None else shot
-        image = {"ImageID": f"{self.device_id}02{when}{number:05d}", "DeviceID": self.device_id, "Type": "10"}
+        image: dict[str, Any] = {
+            "ImageID": f"{self.device_id}02{when}{number:05d}",
+            "DeviceID": self.device_id,
+            "Type": "10",
+        }
         image |= {"EventSort": 4, "FileFormat": "Jpeg", "ShotTime": when, "Data": base64.b64encode(data).decode()}
-        one = {"PersonID": f"{image['ImageID']}01{number:05d}", "DeviceID": self.device_id, "PersonAppearTime": when}
+        one: dict[str, Any] = {
+            "PersonID": f"{image['ImageID']}01{number:05d}",
+            "DeviceID": self.device_id,
+            "PersonAppearTime": when,
+        }
         return one | {"SubImageList": {"SubImageInfoObject": [image]}} | more
 
     async def upload(self, objects: Sequence[dict[str, Any]], kind: str = "Image", *, tries: int = 100) -> list[str]:
