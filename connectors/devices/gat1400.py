@@ -58,8 +58,8 @@ class Finding:
 
 @dataclass(slots=True)
 class Upload:
-    """What the gateway makes of one uploaded object, its `id`; `refused`: pictures that were not kept, as (reason, detail); `bare`: its
-    pictures were not looked at, because its device was unknown."""
+    """What the gateway makes of one uploaded object, by its `id`. `refused`: pictures that were not kept, as (reason, detail);
+    `bare`: its pictures were not looked at, because its device was unknown."""
 
     findings: list[Finding]
     id: str = ""

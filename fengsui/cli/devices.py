@@ -35,6 +35,7 @@ def add(
     channel: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     label: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     source: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    via: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     password: Annotated[str, Parameter(env_var="FENGSUI_DEVICE_PASSWORD")] = "",
     until: str = "",
     json: Json = False,
@@ -53,6 +54,7 @@ def add(
         channel: CODE=METRIC[,UNIT[,SCALE[,OFFSET]]], may be repeated: what a channel measures; value = raw * scale + offset.
         label: NAME=LABEL, may be repeated: what a camera calls a finding, and what we call it.
         source: An address or network that it may send from, may be repeated; default: any.
+        via: Key of a platform that may speak for it (GA/T 1400 cascades), may be repeated.
         password: Its password. In the environment nobody else sees it; the register keeps a hash.
         until: The day on which the entry ends, like 2026-12-31; default: never.
     """
@@ -67,6 +69,7 @@ def add(
         "channels": dict(_channel(one) for one in channel),
         "labels": dict(_pair(one) for one in label),
         "sources": list(source),
+        "via": list(via),
         "password": password or None,
     }
     given = {field: value for field, value in body.items() if value not in ("", None, {}, [])}
@@ -82,7 +85,7 @@ def import_(file: Path, *, json: Json = False) -> None:
     """批量登记: register devices of a table (CSV with a header, or JSON lines); nothing is written unless every row is right.
 
     Args:
-        file: Columns as the options of `devices add`, and `key`; in a CSV cell several channels, labels or sources stand with ;.
+        file: Columns as the options of `devices add`, and `key`; in a CSV cell several values stand with ;.
     """
     entries: dict[str, tuple[dict[str, Any], int | None]] = {}
     for number, row in enumerate(_rows(file), 1):
@@ -176,8 +179,9 @@ def _entry(row: dict[str, Any]) -> tuple[str, tuple[dict[str, Any], int | None]]
     for name, read in (("channels", _channel), ("labels", _pair)):
         if isinstance(body.get(name), str):
             body[name] = dict(read(one) for one in body[name].split(_SEPARATOR))
-    if isinstance(body.get("sources"), str):
-        body["sources"] = body["sources"].split(_SEPARATOR)
+    for name in ("sources", "via"):
+        if isinstance(body.get(name), str):
+            body[name] = body[name].split(_SEPARATOR)
     if isinstance(body.get("location"), str):
         body["location"] = [float(part) for part in body["location"].split(",")]
     return key, (body | {name: int(body[name]) for name in _NUMBERS if name in body}, ends)

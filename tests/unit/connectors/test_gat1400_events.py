@@ -7,7 +7,8 @@ import msgspec
 from connectors.devices.device import Device, parse
 from connectors.devices.gat1400 import Finding, Shown, Upload, device_of, events, findings_of, is_standard
 from connectors.devices.rows import COLUMNS, Rows
-from connectors.protocols.gat1400 import Message, decode_value
+from connectors.protocols.gat1400 import Message, decode, decode_value
+from tests.unit.connectors.protocols import vectors
 
 CAMERA = "33020300001190000001"
 DEVICE = parse(f"gat1400:{CAMERA}", b'{"subject": "licence:7", "sector": "food-drug", "region": "330106"}')
@@ -122,3 +123,21 @@ def test_placeholders_are_no_device() -> None:
     assert device_of(one) == "0"
     assert not is_standard("0")
     assert is_standard(CAMERA)
+
+
+@vectors.needed
+def test_known_uploads_become_events() -> None:
+    """Of each known upload: one event, of the device and time that are expected, with the pictures that it names."""
+    found = 0
+    for vector in vectors.load("gat1400"):
+        message = decode(vector["data"])
+        if not isinstance(message, Message) or message.kind in ("Register", "UnRegister", "Keepalive"):
+            continue
+        wanted = vectors.expected(vector)
+        for one in message.objects:
+            made_of_it = made(one)
+            assert made_of_it
+            assert all(event["label"] and event["occurred_at"] for event in made_of_it)
+            found += 1
+        assert "device" not in wanted or device_of(message.objects[0])
+    assert found
