@@ -34,6 +34,7 @@ for _name, _where in {
     "series": "fengsui.cli.score:series",
     "prequential": "fengsui.cli.score:prequential",
     "archive": "fengsui.cli.archive:app",
+    "evidence": "fengsui.cli.evidence:evidence",
     "rejected": "fengsui.cli.rejected:app",
     "bench": "fengsui.cli.bench:bench",
 }.items():
