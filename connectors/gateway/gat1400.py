@@ -17,7 +17,7 @@ from connectors.devices.gat1400 import Finding, Shown, Upload, findings_of, key_
 from connectors.devices.rows import Rows
 from connectors.gateway.fetching import FetchError, Fetching
 from connectors.gateway.pictures import PictureRefused, Pictures
-from connectors.protocols.gat1400 import Message, Object, decode_value
+from connectors.protocols.gat1400 import Message, Object, decode_value, read_json
 from connectors.protocols.gat1400_objects import ENVELOPES, Picture, text
 from topics.wire import Refused
 
@@ -49,11 +49,11 @@ class Gat1400:
 
     def again(self, raw: bytes) -> Iterable[tuple[str, Upload]]:
         """Parked bytes as an upload, its pictures stored: not for event loops. Raises Refused; TimeoutError when closing."""
-        value = json.loads(raw)
+        value = read_json(raw)
         message = decode_value(value)
-        if not isinstance(message, Message) or not message.objects:
+        if not isinstance(message, Message) or not message.objects or not isinstance(value.get(_OURS), dict):
             raise Refused("unknown-envelope", "a parked body holds no object")
-        return [(str(value[_OURS]["device"]), asyncio.run(self.prepared(message.objects[0])))]
+        return [(str(value[_OURS].get("device")), asyncio.run(self.prepared(message.objects[0])))]
 
     def raw(self, key: str, one: Object) -> bytes:
         """An object as it is parked, or kept as a dead letter: the standard's envelope, and the device's key beside it."""

@@ -1,6 +1,6 @@
 """Pictures as evidence: decoded under limits, hashed as they came, stored once under their hash before anything is answered.
 
-A picture lies at `ab/cd/<sha256>.jpg` below the directory, written aside, synced and renamed, so that a name always means the
+A picture lies at `ab/<sha256>.jpg` below the directory, written aside, synced and renamed, so that a name always means the
 whole picture; `sha256:<sha256>.jpg` is how events refer to it. A disk that takes nothing is waited for.
 """
 
@@ -141,7 +141,7 @@ class Pictures:
             return hashlib.file_digest(file, "sha256").hexdigest() == (match[1] if match else sha256)
 
     def _path(self, sha256: str, form: str) -> Path:
-        return self.root / sha256[:2] / sha256[2:4] / f"{sha256}.{form}"
+        return self.root / sha256[:2] / f"{sha256}.{form}"
 
     def _store(self, path: Path, data: bytes) -> str:
         """Write unless it is there already. Raises OSError."""

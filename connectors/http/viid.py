@@ -40,6 +40,8 @@ UPLOADS: Final = (
 )
 _MOST_RAW: Final = EVENT_BYTES - 65_536  # of one object, as it is parked
 _MOST_READING: Final = 64 * 1024 * 1024  # bytes of bodies that are held at once
+_MOST_OBJECTS: Final = 1_000  # of one body
+_PARKED: Final = (262_144.0, 67_108_864)  # bytes of unknown devices, all together: a second, at once
 _SYSTEM: Final = Limits(body_bytes=65_536, unpacked_bytes=65_536)
 _THREAD_BYTES: Final = 65_536
 _LETTERS: Final = (5.0, 300)  # a second, at once: refusals that are kept as dead letters
@@ -72,7 +74,7 @@ class Viid:
         sessions = Sessions(config.session_seconds, gauge=self._metrics.sessions)
         self._system = System(config.devices, config.digest, sessions, config.server_id)
         self._reading = 0
-        self._letters = Bucket(*_LETTERS)
+        self._letters, self._parked = Bucket(*_LETTERS), Bucket(*_PARKED)
 
     def routes(self) -> list[Route]:
         """All routes."""
@@ -138,6 +140,8 @@ class Viid:
             raise Denied(400, message.reason, message.detail, caller.label)
         if f"{message.kind}s" not in UPLOADS:
             raise Denied(400, "unknown-envelope", f"{message.kind} is no upload", caller.label)
+        if len(message.items) > _MOST_OBJECTS:
+            raise Denied(413, "too-large", f"{len(message.items)} objects", caller.label)
         arrived = self._config.clock_ms()
         try:
             async with asyncio.timeout(self._config.answer_seconds):
@@ -174,9 +178,14 @@ class Viid:
             self._reject(reason, f"{caller.key} for {one.device or ''}"[:200], raw, arrived)
             self._metrics.device_refused(caller.label, reason)
             return Told(one.id or "", reason)
-        known = self._config.devices.get(key) is not None
-        upload = await wire.prepared(one) if known else unprepared(one)
-        return Item(wire, key, upload, raw, arrived, proved=True)
+        if self._config.devices.get(key) is not None:
+            return Item(wire, key, await wire.prepared(one), raw, arrived, proved=True)
+        if self._parked.level < 0:
+            self._parked.take(0)
+            self._metrics.rejected(GATEWAY, "parking-full")
+            return Told(one.id or "", "parking-full")
+        self._parked.take(len(raw))
+        return Item(wire, key, unprepared(one), raw, arrived, proved=True)
 
     async def _answered(self, item: Item | Told) -> Told:
         """An object's answer, once Kafka has it."""
@@ -209,16 +218,21 @@ class Viid:
 
     async def _body(self, request: Request, limits: Limits, held: list[int] | None = None) -> bytes:
         refuse_announced(request.headers.get("content-length"), limits)
-        stream = self._held(request.stream(), held) if held is not None else request.stream()
-        body = await read_body(stream, request.headers.get("content-encoding", ""), limits)
+        encoding = request.headers.get("content-encoding", "")
+        stream: AsyncIterator[bytes] = request.stream()
+        if held is not None:
+            packed = encoding.strip().lower() not in ("", "identity")
+            stream = self._held(stream, held, limits.unpacked_bytes if packed else 0)
+        body = await read_body(stream, encoding, limits)
         self._metrics.body(GATEWAY, len(body))
         return body
 
-    async def _held(self, stream: AsyncIterator[bytes], held: list[int]) -> AsyncIterator[bytes]:
-        """A body's chunks, counted among all that are held; what would be too much is refused."""
+    async def _held(self, stream: AsyncIterator[bytes], held: list[int], ahead: int) -> AsyncIterator[bytes]:
+        """A body's chunks, counted among all that are held, `ahead` for what unpacking adds; too much is refused."""
         async for chunk in stream:
-            held[0] += len(chunk)
-            self._reading += len(chunk)
+            more, ahead = len(chunk) + ahead, 0
+            held[0] += more
+            self._reading += more
             if self._reading > _MOST_READING:
                 raise Denied(429, "queue-full", "too many bodies at once")
             yield chunk

@@ -32,7 +32,7 @@ def evidence(
         store = Pictures(pictures or load().pictures_dir)
     except SettingsError as error:
         raise Wrong(str(error)) from error
-    asked = sorted(path.name.partition(".")[0] for path in store.root.glob("??/??/*.*")) if every else list(hashes)
+    asked = sorted(path.name.partition(".")[0] for path in store.root.glob("??/*.*")) if every else list(hashes)
     found = {
         one: ("missing" if store.find(one) is None else "intact" if store.intact(one) else "changed") for one in asked
     }

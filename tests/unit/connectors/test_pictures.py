@@ -50,7 +50,7 @@ def test_stored_once_and_found(store: Pictures, registry: CollectorRegistry) -> 
 
     kept = asyncio.run(twice())
     assert {(one.reference, one.sha256) for one in kept} == {(f"sha256:{SHA256}.jpg", SHA256)}
-    path = store.root / SHA256[:2] / SHA256[2:4] / f"{SHA256}.jpg"
+    path = store.root / SHA256[:2] / f"{SHA256}.jpg"
     assert path.read_bytes() == JPEG
     assert [one for one in store.root.rglob("*") if one.is_file()] == [path]
     assert store.find(SHA256) == store.find(f"sha256:{SHA256}.jpg") == path

@@ -347,6 +347,22 @@ def test_strangers_are_parked(tmp_path: Path) -> None:
     play(tmp_path, refused, park_unknown=False)
 
 
+def test_strangers_have_their_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What unknown devices may park is bounded in bytes, all together; known ones do not notice."""
+    monkeypatch.setattr("connectors.http.viid._PARKED", (0.001, 4_000))
+
+    async def scene(door: Door) -> None:
+        camera = door.camera(STRANGER)
+        shots = [camera.finding("老鼠", AT + 1000 * number) for number in range(3)]
+        assert await camera.upload(shots) == ["0", "0", "2"]
+        assert len(door.kafka.records["parking"]) == 2
+        known = door.camera()
+        await known.register()
+        assert await known.upload([known.finding("老鼠", AT)]) == ["0"]
+
+    play(tmp_path, scene)
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status", "code"),
     [
@@ -355,6 +371,7 @@ def test_strangers_are_parked(tmp_path: Path) -> None:
         (b'{"FaceList": {}}', {}, 400, "8"),
         (b'{"RegisterObject": {"DeviceID": "1"}}', {}, 400, "8"),
         (b"x" * 5000, {}, 413, "8"),
+        (b'{"FaceListObject": {"FaceObject": [' + b"0," * 1001 + b"0]}}", {}, 413, "8"),
         (gzip.compress(b"x" * 50_000, mtime=0), {"Content-Encoding": "gzip"}, 413, "8"),
         (b"x", {"Content-Encoding": "gzip"}, 400, "8"),
         (b"x", {"Content-Encoding": "br"}, 415, "1"),
