@@ -43,7 +43,18 @@ class Addresses:
 
 def run_gateway(settings: Settings, on_ready: Callable[[Addresses], None] | None = None) -> None:
     """Run until SIGTERM or Ctrl-C. Raises SettingsError, OSError (a port that is taken)."""
+    _more_files(settings.gateway_connections)
     asyncio.run(_run(settings, on_ready))
+
+
+def _more_files(connections: int) -> None:
+    """As many open files as connections may need, where the system lets us: the usual soft limit is 1,024."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, 2 * connections + 1_000) if hard != resource.RLIM_INFINITY else 2 * connections + 1_000
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _run(settings: Settings, on_ready: Callable[[Addresses], None] | None) -> None:
@@ -91,7 +102,7 @@ def _before(client: dict[str, str | int], prefix: str) -> Recent:
     recent = Recent()
     recent.remember(newest_ids(client, prefix))
     at = 1_700_000_000_000
-    row = ("0", "iot", "fire", "uscc:91350100M000100Y43", None, None, None, at, at, "", "0", "0", 0.0, None, None)
+    row = ("0", "iot", "fire", "uscc:91350100M000100Y43", None, None, None, at, at, "-", "-", "-", 0.0, None, None)
     make(KINDS["iot"], [row, (*row[:3], "uscc:91350100m000100y43", *row[4:])], [0, 0], at)
     return recent
 

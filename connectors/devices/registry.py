@@ -3,7 +3,6 @@
 Cost: a look-up is one dict access; about 2 kB a device.
 """
 
-import contextlib
 import ipaddress
 import json
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from connectors.devices.device import Device, DeviceError, parse, proves
 from connectors.stalls import Place, Stalled, Watch
@@ -21,6 +20,7 @@ from topics.wire import Refused, decode
 log = structlog.get_logger(__name__)
 TOPIC: Final = "devices"
 _POLL_SECONDS: Final = 0.1
+_ANSWER_SECONDS: Final = 10.0
 _BATCH: Final = 1000
 _KNOWN_PROOFS: Final = 100_000
 
@@ -122,8 +122,13 @@ class Registry:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            with contextlib.suppress(Stalled):  # it has been told
+            try:
                 self._read()
+            except Stalled:  # it has been told
+                continue
+            except KafkaException as error:
+                log.warning("devices.wait", error=str(error)[:200])
+                self._stopping.wait(1)
 
     def _read(self) -> None:
         watch = Watch(self._client, "devices")
@@ -138,8 +143,8 @@ class Registry:
                 "log_level": 0,
             }
         )
-        consumer.assign([TopicPartition(self._topic, 0, self._end or OFFSET_BEGINNING)])
         try:
+            consumer.assign([TopicPartition(self._topic, 0, self._end or self._first(consumer))])
             while not self._stopping.is_set():
                 messages = consumer.consume(_BATCH, _POLL_SECONDS)
                 for message in messages:
@@ -155,6 +160,11 @@ class Registry:
                 watch.look(self._stands, len(messages) < _BATCH)
         finally:
             consumer.close()
+
+    def _first(self, consumer: Consumer) -> int:
+        """Where the topic begins. Asking takes milliseconds; librdkafka's own search for the beginning a second."""
+        low, _ = consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=_ANSWER_SECONDS)
+        return int(low)
 
     def _stands(self) -> dict[Place, int]:
         return {(self._topic, 0): self._end}
