@@ -30,7 +30,7 @@ Ints = npt.NDArray[np.int64]
 GATEWAYS: Final[dict[str, Gateway]] = {
     "complaint": "http",
     "inspection": "http",
-    "penalty": "file",
+    "penalty": "http",
     "opinion": "file",
     "iot": "kafka",
     "video": "kafka",
@@ -91,6 +91,11 @@ class City:
     def subjects(self) -> pl.DataFrame:
         """One row a subject."""
         return self.register.subjects
+
+    @property
+    def devices(self) -> pl.DataFrame:
+        """One row a sensor: device_id, metric, unit, and the envelope of its readings."""
+        return self._devices
 
     @property
     def events(self) -> int:

@@ -14,6 +14,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from connectors.devices.device import Device, DeviceError, parse, proves
+from connectors.metrics import shared
 from connectors.stalls import Place, Stalled, Watch
 from topics.wire import Refused, decode
 
@@ -99,6 +100,7 @@ class Registry:
         self._end = 0
         self._ready = threading.Event()
         self._stopping = threading.Event()
+        self._registered = shared().registered
         self._thread = threading.Thread(target=self._run, name="devices", daemon=True)
 
     def start(self) -> None:
@@ -182,5 +184,7 @@ class Registry:
             log.warning("devices.entry", key=key[:128], error=str(error)[:200])
             self.devices.put(key, None)
             return
+        finally:
+            self._registered.set(len(self.devices))
         if self.on_change is not None:
             self.on_change(key)

@@ -81,8 +81,16 @@ class _Device(asyncio.Protocol):
             return
         name, data = self._fleet.speaker.frame(self.index, self.number, now_ms)
         self.number += 1
-        self.waiting[name] = (data, time.monotonic())
-        self._fleet.counts.sent += 1
+        self.say(name, data)
+
+    def say(self, name: object, data: bytes) -> None:
+        """Send a message, now or when there is a connection, until it is answered."""
+        counts = self._fleet.counts
+        if name in self.waiting:  # said twice before the first was answered: one answer is waited for
+            counts.again += 1
+        else:
+            counts.sent += 1
+            self.waiting[name] = (data, time.monotonic())
         if self.open:
             self._transport.write(data)
 
@@ -148,12 +156,18 @@ class Fleet:
                 self._remind()
             await asyncio.sleep(TICK_SECONDS)
 
+    def say(self, device: int, name: object, data: bytes) -> None:
+        """A message of one's own making on a device's connection; its answer will name it so."""
+        self._devices[device].say(name, data)
+
     async def settle(self, seconds: float) -> bool:
         """Until everything is answered; False when that took longer."""
-        deadline = time.monotonic() + seconds
+        deadline, reminded = time.monotonic() + seconds, time.monotonic()
         while self.unanswered and time.monotonic() < deadline:
-            self._remind()
-            await asyncio.sleep(0.2)
+            if time.monotonic() - reminded > 1.0:
+                reminded = time.monotonic()
+                self._remind()
+            await asyncio.sleep(TICK_SECONDS / 4)
         return not self.unanswered
 
     def close(self) -> None:

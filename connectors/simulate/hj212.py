@@ -3,18 +3,19 @@
 >>> speaker = Speaker()
 >>> name, data = speaker.frame(7, 0, 1_700_000_000_000)
 >>> name, b"MN=SIM000007" in data
-(b'20231115061320000', True)
+('SIM000007/20231115061320000', True)
 """
 
+import datetime as dt
 import re
 from collections.abc import Iterable
 from typing import Final
 
-from connectors.devices.clock import CHINA, compact  # noqa: F401 - the clock of the standard
+from connectors.devices.clock import CHINA
 from connectors.protocols import hj212
 
 FACTORS: Final = ("w01018", "w21003", "w01001", "w00000")
-_ANSWERED: Final = re.compile(rb"QN=(\d{17});ST=91;CN=9014;")
+_ANSWERED: Final = re.compile(rb"QN=(\d{17});ST=91;CN=9014;(?:PW=[^;]*;)?MN=([^;]*);")
 _TAIL: Final = b"\r\n"
 
 
@@ -35,22 +36,21 @@ class Speaker:
         self._password, self._name = password, name
         self._second, self._text = -1, ""
 
-    def frame(self, device: int, number: int, now: int) -> tuple[bytes, bytes]:
+    def frame(self, device: int, number: int, now: int) -> tuple[str, bytes]:
         """DataTime is in milliseconds, so that a device may send many a second."""
         stamp = self._stamp(now + number % 7)
         values = {code: {"Rtd": f"{20 + (device + number * 7) % 100 / 10:.1f}", "Flag": "N"} for code in self._codes}
         area = hj212.encode_area({"DataTime": stamp}, values)
-        segment = (
-            f"QN={stamp};ST=32;CN=2011;PW={self._password};MN={self._name.format(device)};Flag=5;CP=&&{area}&&".encode()
-        )
-        return stamp.encode(), hj212.wrap(segment)
+        name = self._name.format(device)
+        segment = f"QN={stamp};ST=32;CN=2011;PW={self._password};MN={name};Flag=5;CP=&&{area}&&"
+        return f"{name}/{stamp}", hj212.wrap(segment.encode())
 
-    def answered(self, received: bytearray) -> Iterable[bytes]:
-        """QN of each 9014."""
+    def answered(self, received: bytearray) -> Iterable[str]:
+        """MN and QN of each 9014."""
         end = received.rfind(_TAIL)
         if end < 0:
             return []
-        names = _ANSWERED.findall(received, 0, end)
+        names = [f"{mn.decode()}/{qn.decode()}" for qn, mn in _ANSWERED.findall(received, 0, end)]
         del received[: end + len(_TAIL)]
         return names
 
@@ -62,6 +62,4 @@ class Speaker:
 
 
 def _digits(second: int) -> str:
-    import datetime as dt
-
     return dt.datetime.fromtimestamp(second, CHINA).strftime("%Y%m%d%H%M%S")
