@@ -22,7 +22,7 @@ from fengsui.settings import Settings
 
 log = structlog.get_logger()
 READY_SECONDS: Final = 120.0
-_GATEWAYS: Final = ("gateway_", "hj212_", "gb26875_", "gat1400_", "mqtt_", "tls_", "sm4_", "picture")
+_GATEWAYS: Final = ("gateway_", "http_tls_", "hj212_", "gb26875_", "gat1400_", "mqtt_", "tls_", "sm4_", "picture")
 # glibc gives each thread an arena of its own, and what one has freed no other can use: of 750 MB a worker needs 690.
 MEMORY: Final = {"MALLOC_ARENA_MAX": "2"}
 _POLL_SECONDS: Final = 0.1

@@ -23,6 +23,8 @@ from connectors.gateway.tcp import Door, TcpServer, Wire
 from connectors.gateway.udp import UdpServer
 from connectors.gateway.wires import Gb26875, Hj212, by_name
 from connectors.http import HttpConfig, RunningServer
+from connectors.http.app import build_app
+from connectors.http.server import Tls
 from connectors.producing import EventWriter
 from fengsui.settings import Settings, SettingsError
 from topics.events import KINDS
@@ -35,7 +37,7 @@ SM4_KEY_BYTES: Final = 16
 
 @dataclass(slots=True)
 class Addresses:
-    """Where the doors are: `http` base URL, and ports by name (hj212, hj212_tls, gb26875, gb26875_tls, gb26875_udp)."""
+    """Where the doors are: `http` base URL, and ports by name (hj212, gb26875, …_tls, gb26875_udp)."""
 
     http: str = ""
     ports: dict[str, int] = field(default_factory=dict)
@@ -152,10 +154,18 @@ async def _open(
     if settings.gb26875_udp_port >= 0:
         datagrams = UdpServer(door(wires["gb26875"], settings.gb26875_udp_port), settings.gb26875_udp_allow)
         addresses.ports["gb26875_udp"] = (await stack.enter_async_context(datagrams)).port
-    http = RunningServer.of(_http(settings, pipe))
+    addresses.http = _serve(settings, pipe, settings.http_port, None, stack).url
+    if settings.http_tls_port >= 0 and settings.tls_certificate_file and settings.tls_key_file:
+        files = Tls(settings.tls_certificate_file, settings.tls_key_file, settings.tls_clients_ca_file)
+        addresses.ports["http_tls"] = _serve(settings, pipe, settings.http_tls_port, files, stack).port
+
+
+def _serve(settings: Settings, pipe: Pipe, port: int, files: Tls | None, stack: AsyncExitStack) -> RunningServer:
+    config = _http(settings, pipe)
+    http = RunningServer(build_app(config), settings.bind, port, config.head_seconds, files)
     task = asyncio.create_task(http.run())
     stack.push_async_callback(_ended, http, task)
-    addresses.http = http.url
+    return http
 
 
 async def _ended(server: RunningServer, task: asyncio.Task[None]) -> None:
@@ -165,9 +175,7 @@ async def _ended(server: RunningServer, task: asyncio.Task[None]) -> None:
 
 def _http(settings: Settings, pipe: Pipe) -> HttpConfig:
     tokens = tuple(token.get_secret_value() for token in settings.http_tokens)
-    return HttpConfig(
-        pipe.writer, tokens, max_event_bytes=settings.max_event_bytes, host=settings.bind, port=settings.http_port
-    )
+    return HttpConfig(pipe.writer, tokens, max_event_bytes=settings.max_event_bytes, host=settings.bind)
 
 
 def limits(settings: Settings) -> Limits:

@@ -85,6 +85,7 @@ def test_over_tls(settings: Settings, tmp_path: Path) -> None:
     register(settings, "gb26875:010203040506", sector="fire")
     certificate, key = make_certificate(tmp_path)
     more = {"tls_certificate_file": str(certificate), "tls_key_file": str(key), "gb26875_tls_port": "0"}
+    more |= {"http_tls_port": "0"}
     with gateway(settings, **more) as door:
         where = ("127.0.0.1", door.ports["gb26875_tls"])
         data = frame(3, 3, PART | {"analog_type": 3, "analog_raw": 100})
@@ -100,6 +101,8 @@ def test_over_tls(settings: Settings, tmp_path: Path) -> None:
             secure.sendall(data)
             assert answers(secure.recv(2048)) == [(3, 3)]
         assert len(records(settings, "events.iot")) == 1
+        page = f"https://localhost:{door.ports['http_tls']}/healthz"
+        assert httpx.get(page, verify=context).json() == {"ok": True}
 
 
 def _all(line: socket.socket) -> bytes:
