@@ -74,6 +74,11 @@ class GatewayMetrics:
             "Events that devices sent again and that were in Kafka already; they are not written again.",
             registry=registry,
         )
+        self.registered = Gauge(
+            "fengsui_gateway_devices_registered",
+            "Devices in the register, as this gateway knows it.",
+            registry=registry,
+        )
         self._splits = Counter(
             "fengsui_gateway_split_messages",
             "Messages of HJ 212 sent in several packets, by outcome: complete, incomplete (some did not come in time).",

@@ -15,12 +15,14 @@ from typing import Final
 
 import httpx
 import structlog
+from pydantic import SecretStr
 
 from fengsui.embedded.supervise import Child, Command, ServiceError
 from fengsui.settings import Settings
 
 log = structlog.get_logger()
 READY_SECONDS: Final = 120.0
+_GATEWAYS: Final = ("gateway_", "http_tls_", "hj212_", "gb26875_", "gat1400_", "mqtt_", "tls_", "sm4_", "picture")
 # glibc gives each thread an arena of its own, and what one has freed no other can use: of 750 MB a worker needs 690.
 MEMORY: Final = {"MALLOC_ARENA_MAX": "2"}
 _POLL_SECONDS: Final = 0.1
@@ -45,7 +47,21 @@ def environment(settings: Settings) -> dict[str, str]:
         "CHECKPOINT_SECONDS": str(settings.checkpoint_seconds),
         "ARCHIVE_FLUSH_SECONDS": str(settings.archive_flush_seconds),
     }
+    given |= {
+        name.upper(): _text(getattr(settings, name)) for name in Settings.model_fields if _of_gateways(settings, name)
+    }
     return MEMORY | dict(os.environ) | {f"FENGSUI_{name}": value for name, value in given.items()}
+
+
+def _of_gateways(settings: Settings, name: str) -> bool:
+    """Settings of the gateways that were not left as they are."""
+    return name.startswith(_GATEWAYS) and getattr(settings, name) != Settings.model_fields[name].get_default()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return json.dumps(value) if isinstance(value, bool | tuple | dict) else str(value)
 
 
 def address_file(settings: Settings, pid: int) -> Path:

@@ -27,7 +27,9 @@ from connectors.gateway.tcp import Door, TcpServer, Wire
 from connectors.gateway.udp import UdpServer
 from connectors.gateway.wires import Gb26875, Hj212, by_name
 from connectors.http import HttpConfig, RunningServer
+from connectors.http.app import build_app
 from connectors.http.body import Limits as BodyLimits
+from connectors.http.server import Tls
 from connectors.http.viid import Viid, ViidConfig
 from connectors.producing import EventWriter
 from fengsui.settings import Settings, SettingsError
@@ -41,7 +43,7 @@ SM4_KEY_BYTES: Final = 16
 
 @dataclass(slots=True)
 class Addresses:
-    """Where the doors are: `http` base URL, and ports by name (hj212, hj212_tls, gb26875, gb26875_tls, gb26875_udp)."""
+    """Where the doors are: `http` base URL, and ports by name (hj212, gb26875, …_tls, gb26875_udp)."""
 
     http: str = ""
     ports: dict[str, int] = field(default_factory=dict)
@@ -49,7 +51,18 @@ class Addresses:
 
 def run_gateway(settings: Settings, on_ready: Callable[[Addresses], None] | None = None) -> None:
     """Run until SIGTERM or Ctrl-C. Raises SettingsError, OSError (a port that is taken)."""
+    _more_files(settings.gateway_connections)
     asyncio.run(_run(settings, on_ready))
+
+
+def _more_files(connections: int) -> None:
+    """As many open files as connections may need, where the system lets us: the usual soft limit is 1,024."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, 2 * connections + 1_000) if hard != resource.RLIM_INFINITY else 2 * connections + 1_000
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _run(settings: Settings, on_ready: Callable[[Addresses], None] | None) -> None:
@@ -101,7 +114,7 @@ def _before(client: dict[str, str | int], prefix: str) -> tuple[Recent, Episodes
         if code == "video":
             episodes.remember(frame.select("device_id", "label", "occurred_at").drop_nulls().iter_rows())
     at = 1_700_000_000_000
-    row = ("0", "iot", "fire", "uscc:91350100M000100Y43", None, None, None, at, at, "", "0", "0", 0.0, None, None)
+    row = ("0", "iot", "fire", "uscc:91350100M000100Y43", None, None, None, at, at, "-", "-", "-", 0.0, None, None)
     make(KINDS["iot"], [row, (*row[:3], "uscc:91350100m000100y43", *row[4:])], [0, 0], at)
     return recent, episodes
 
@@ -172,10 +185,20 @@ async def _open(
     if settings.gb26875_udp_port >= 0:
         datagrams = UdpServer(door(wires["gb26875"], settings.gb26875_udp_port), settings.gb26875_udp_allow)
         addresses.ports["gb26875_udp"] = (await stack.enter_async_context(datagrams)).port
-    http = RunningServer.of(_http(settings, pipe, viid))
+    config = _http(settings, pipe, viid)
+    addresses.http = _serve(settings, config, settings.http_port, None, stack).url
+    if settings.http_tls_port >= 0 and settings.tls_certificate_file and settings.tls_key_file:
+        files = Tls(settings.tls_certificate_file, settings.tls_key_file, settings.tls_clients_ca_file)
+        addresses.ports["http_tls"] = _serve(settings, config, settings.http_tls_port, files, stack).port
+
+
+def _serve(
+    settings: Settings, config: HttpConfig, port: int, files: Tls | None, stack: AsyncExitStack
+) -> RunningServer:
+    http = RunningServer(build_app(config), settings.bind, port, config.head_seconds, files)
     task = asyncio.create_task(http.run())
     stack.push_async_callback(_ended, http, task)
-    addresses.http = http.url
+    return http
 
 
 async def _ended(server: RunningServer, task: asyncio.Task[None]) -> None:
@@ -190,7 +213,6 @@ def _http(settings: Settings, pipe: Pipe, viid: Viid) -> HttpConfig:
         tokens,
         max_event_bytes=settings.max_event_bytes,
         host=settings.bind,
-        port=settings.http_port,
         more=tuple(viid.routes()),
     )
 

@@ -100,6 +100,12 @@ class Settings(BaseSettings):
     # HTTP
     bind: str = Field(default="127.0.0.1", description="Address that the HTTP servers listen on.")
     http_port: int = Field(default=0, ge=0, le=65_535, description="Port of intake and API. 0: chosen by the system.")
+    http_tls_port: int = Field(
+        default=-1,
+        ge=-1,
+        le=65_535,
+        description="The same over TLS (needs a certificate). 0: chosen by the system; -1: none.",
+    )
     metrics_port: int = Field(default=0, ge=0, le=65_535, description="Port of /metrics. 0: chosen by the system.")
     max_event_bytes: int = Field(
         default=1_048_576, ge=1024, le=4_194_304, description="Larger ones are refused (HTTP 413)."
@@ -245,7 +251,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _tls_has_a_certificate(self) -> Self:
-        wanted = [name for name in ("hj212_tls_port", "gb26875_tls_port") if getattr(self, name) >= 0]
+        wanted = [name for name in ("http_tls_port", "hj212_tls_port", "gb26875_tls_port") if getattr(self, name) >= 0]
         if wanted and (self.tls_certificate_file is None or self.tls_key_file is None):
             raise ValueError(f"{variable(wanted[0])} needs FENGSUI_TLS_CERTIFICATE_FILE and FENGSUI_TLS_KEY_FILE")
         return self

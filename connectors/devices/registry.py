@@ -3,7 +3,6 @@
 Cost: a look-up is one dict access; about 2 kB a device.
 """
 
-import contextlib
 import ipaddress
 import json
 import threading
@@ -12,15 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from connectors.devices.device import Device, DeviceError, parse, proves
+from connectors.metrics import shared
 from connectors.stalls import Place, Stalled, Watch
 from topics.wire import Refused, decode
 
 log = structlog.get_logger(__name__)
 TOPIC: Final = "devices"
 _POLL_SECONDS: Final = 0.1
+_ANSWER_SECONDS: Final = 10.0
 _BATCH: Final = 1000
 _KNOWN_PROOFS: Final = 100_000
 
@@ -99,6 +100,7 @@ class Registry:
         self._end = 0
         self._ready = threading.Event()
         self._stopping = threading.Event()
+        self._registered = shared().registered
         self._thread = threading.Thread(target=self._run, name="devices", daemon=True)
 
     def start(self) -> None:
@@ -122,8 +124,13 @@ class Registry:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            with contextlib.suppress(Stalled):  # it has been told
+            try:
                 self._read()
+            except Stalled:  # it has been told
+                continue
+            except KafkaException as error:
+                log.warning("devices.wait", error=str(error)[:200])
+                self._stopping.wait(1)
 
     def _read(self) -> None:
         watch = Watch(self._client, "devices")
@@ -138,8 +145,8 @@ class Registry:
                 "log_level": 0,
             }
         )
-        consumer.assign([TopicPartition(self._topic, 0, self._end or OFFSET_BEGINNING)])
         try:
+            consumer.assign([TopicPartition(self._topic, 0, self._end or self._first(consumer))])
             while not self._stopping.is_set():
                 messages = consumer.consume(_BATCH, _POLL_SECONDS)
                 for message in messages:
@@ -155,6 +162,11 @@ class Registry:
                 watch.look(self._stands, len(messages) < _BATCH)
         finally:
             consumer.close()
+
+    def _first(self, consumer: Consumer) -> int:
+        """Where the topic begins. Asking takes milliseconds; librdkafka's own search for the beginning a second."""
+        low, _ = consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=_ANSWER_SECONDS)
+        return int(low)
 
     def _stands(self) -> dict[Place, int]:
         return {(self._topic, 0): self._end}
@@ -172,5 +184,7 @@ class Registry:
             log.warning("devices.entry", key=key[:128], error=str(error)[:200])
             self.devices.put(key, None)
             return
+        finally:
+            self._registered.set(len(self.devices))
         if self.on_change is not None:
             self.on_change(key)

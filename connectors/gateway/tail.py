@@ -5,7 +5,7 @@ At most so many messages are under way at once (`pipe.MOST_FRAMES`), so that the
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import polars as pl
@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from connectors.devices.rows import COLUMNS
 from topics.columns import decode_chunk
-from topics.events import KINDS
+from topics.events import KINDS, Kind
 
 log = structlog.get_logger(__name__)
 RECORDS: Final = 20_000  # of each partition
@@ -31,36 +31,41 @@ def newest(client: Mapping[str, Any], prefix: str, records: int = RECORDS) -> It
             "group.id": "fengsui-tail",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 50,
             "log_level": 0,
         }
-        | {"auto.offset.reset": "earliest"}
     )
     try:
-        for code in COLUMNS:
-            yield from ((code, frame) for frame in _frames(consumer, prefix, code, records))
+        kinds = {prefix + KINDS[code].topic: KINDS[code] for code in COLUMNS}
+        consumer.assign(_starts(consumer, kinds, records))
+        yield from _frames(consumer, kinds)
     except KafkaException as error:
         log.warning("gateway.tail", error=str(error)[:200])
     finally:
         consumer.close()
 
 
-def _frames(consumer: Consumer, prefix: str, code: str, records: int) -> Iterator[pl.DataFrame]:
-    kind = KINDS[code]
-    name = prefix + kind.topic
-    meta = consumer.list_topics(name, timeout=_ANSWER_SECONDS).topics[name]
-    starts = []
-    for number in meta.partitions:
-        low, high = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=_ANSWER_SECONDS)
-        starts.append(TopicPartition(name, number, max(low, high - records)))
-    consumer.assign(starts)
-    left, deadline = {place.partition for place in starts}, time.monotonic() + _SECONDS
+def _starts(consumer: Consumer, names: Iterable[str], records: int) -> list[TopicPartition]:
+    """Where to begin in each partition that has anything."""
+    places = []
+    for name in names:
+        for number in consumer.list_topics(name, timeout=_ANSWER_SECONDS).topics[name].partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=_ANSWER_SECONDS)
+            if low < high:
+                places.append(TopicPartition(name, number, max(low, high - records)))
+    return places
+
+
+def _frames(consumer: Consumer, kinds: Mapping[str, Kind]) -> Iterator[tuple[str, pl.DataFrame]]:
+    left, deadline = len(consumer.assignment()), time.monotonic() + _SECONDS
     while left and time.monotonic() < deadline:
-        values = []
-        for message in consumer.consume(10_000, 0.2):
+        values: dict[str, list[bytes | None]] = {}
+        for message in consumer.consume(5_000, 0.05):
             error = message.error()
             if error is None:
-                values.append(message.value())
+                values.setdefault(message.topic() or "", []).append(message.value())
             elif error.code() == KafkaError._PARTITION_EOF:
-                left.discard(message.partition())
-        if values:
-            yield decode_chunk(kind, values).frame
+                left -= 1
+        for name, given in values.items():
+            yield kinds[name].code, decode_chunk(kinds[name], given).frame

@@ -22,6 +22,7 @@ from connectors.protocols.stream import Bad, Splitter
 
 log = structlog.get_logger(__name__)
 _BACKLOG: Final = 4096
+_READ_BYTES: Final = 16_384
 _SWEEP_SECONDS: Final = 1.0
 _ENDING: Final = 10  # times the errors a minute that are kept end a connection
 _DETAIL_CHARS: Final = 200
@@ -62,6 +63,7 @@ class TcpServer:
         self.metrics = door.metrics or shared()
         self.connections: set[_Connection] = set()
         self.by_source: Counter[str] = Counter()
+        self.buffer = memoryview(bytearray(_READ_BYTES))
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -97,10 +99,10 @@ class TcpServer:
                 connection.look(now)
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.BufferedProtocol):
     __slots__ = (
-        "_bucket", "_counted", "_errors", "_heard", "_open", "_paused", "_server", "_splitter", "_transport", "_unanswered",
-        "_waiting", "peer",
+        "_bucket", "_counted", "_ending", "_errors", "_heard", "_open", "_paused", "_server", "_splitter", "_transport",
+        "_unanswered", "_waiting", "peer",
     )  # fmt: skip
 
     def __init__(self, server: TcpServer) -> None:
@@ -113,7 +115,7 @@ class _Connection(asyncio.Protocol):
         self._counted = 0
         self._unanswered = 0
         self._paused = self._waiting = False
-        self._open = False
+        self._open = self._ending = False
         self.peer = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -143,9 +145,13 @@ class _Connection(asyncio.Protocol):
         server.metrics.connected(server.door.wire.name, len(server.connections))
         self._take(self._splitter.flush())
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """All connections read into the same few kilobytes, one after the other: what thousands send at once is not in memory."""
+        return self._server.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         self._heard = time.monotonic()
-        self._take(self._splitter.feed(data))
+        self._take(self._splitter.feed(bytes(self._server.buffer[:nbytes])))
         self._pause_or_go_on()
 
     def look(self, now: float) -> None:
@@ -159,18 +165,23 @@ class _Connection(asyncio.Protocol):
 
     def end(self, reason: str) -> None:
         """Close; the reason is counted."""
+        if self._ending:
+            return
+        self._ending = True
         if reason:
             self._server.metrics.refused_connection(self._server.door.wire.name, reason)
         self._transport.abort() if reason and reason != "idle" else self._transport.close()
 
     def _take(self, found: list[Any]) -> None:
-        if not found:
+        if not found or self._ending:
             return
         door = self._server.door
         wire, arrived = door.wire, door.now_ms()
         for one in found:
             if isinstance(one, Bad):
                 self._bad(one, arrived)
+                if self._ending:
+                    return
                 continue
             self._unanswered += 1
             item = Item(wire, wire.key(one), one, one.raw, arrived, peer=self.peer)
@@ -188,7 +199,7 @@ class _Connection(asyncio.Protocol):
         detail = f"{self.peer} {bad.detail}"[:_DETAIL_CHARS]
         door.pipe.reject(door.wire.name, bad.reason, detail, bad.raw, arrived, keep=keep)
         self._counted = 0 if keep else self._counted + 1
-        if self._counted > _ENDING * door.limits.errors_per_minute and self._open:
+        if self._counted > _ENDING * door.limits.errors_per_minute:
             log.warning("gateway.hostile", gateway=door.wire.name, peer=self.peer)
             self.end("too-many-errors")
 

@@ -1,1 +1,1 @@
-"""Devices that speak as real ones do, for tests, demonstrations and load: each with its standard's answers and repeats."""
+"""Simulated devices, one module a protocol: they speak as the standard says, wait for answers, and send again what got none."""

@@ -26,6 +26,7 @@ for _name, _where in {
     "gateway": "fengsui.cli.engine:gateway",
     "devices": "fengsui.cli.devices:app",
     "decode": "fengsui.cli.gateway:decode",
+    "simulate": "fengsui.cli.simulate:app",
     "send": "fengsui.cli.gateway:send",
     "replay": "fengsui.cli.gateway:replay",
     "rules": "fengsui.cli.rules:app",
