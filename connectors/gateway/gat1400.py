@@ -92,7 +92,8 @@ class Gat1400:
 
     async def _reference(self, url: str, fields: dict[str, Any]) -> Shown:
         """A picture by its address: fetched and stored where its host is allowed, else as the device says."""
-        named = Shown("%20".join(url.split())[:_LONGEST_REFERENCE])
+        ours = url.lower().startswith("sha256:")  # only what is stored here is called so
+        named = Shown(("named:" if ours else "") + "%20".join(url.split())[:_LONGEST_REFERENCE])
         metrics = self.pictures.metrics
         if not self._fetching.allows(url):
             metrics.picture("referenced")

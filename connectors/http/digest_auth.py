@@ -46,7 +46,7 @@ class Digest:
         """PROVED; STALE: the password is right, but ask again with a fresh nonce; WRONG. `secret`: HA1 of the device."""
         if given is None or not self._complete(given, path):
             return WRONG
-        if not hmac.compare_digest(digest.response_to(given, method, secret), given["response"].lower()):
+        if not digest.same(digest.response_to(given, method, secret), given["response"]):
             return WRONG
         issued = self._issued(given["nonce"])
         count = int(given["nc"], 16)

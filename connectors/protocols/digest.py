@@ -60,7 +60,12 @@ def matches(given: Mapping[str, str], method: str, password: str) -> bool:
     """Whether the parameters prove the password. Whether nonce and nc are fresh is for the server to know."""
     if "qop" in given and not {"nc", "cnonce"} <= given.keys():
         return False
-    return hmac.compare_digest(response(given, method, password), given["response"].lower())
+    return same(response(given, method, password), given["response"])
+
+
+def same(wanted: str, given: str) -> bool:
+    """Whether a response is the wanted one, in either case, whatever characters it has."""
+    return hmac.compare_digest(wanted.encode(), given.lower().encode("utf-8", "surrogateescape"))
 
 
 def _md5(text: str) -> str:

@@ -193,6 +193,7 @@ def test_nonces_grow_old_and_are_bounded() -> None:
     for wrong in ("qop", "nc", "cnonce"):
         assert judge(header(server.challenge()).replace(f'{wrong}="', f'no{wrong}="')) == WRONG
     assert judge(header(server.challenge(), nc="-0000001")) == WRONG
+    assert judge(re.sub('response="[^"]*"', 'response="\xe9"', header(server.challenge()))) == WRONG
 
 
 def test_passwords_cannot_be_guessed_for_ever(tmp_path: Path) -> None:
@@ -284,6 +285,36 @@ def test_each_object_has_its_answer(tmp_path: Path) -> None:
         assert door.pictures.intact(door.events[0]["sha256"])
         await door.pipe.drain()
         assert sorted(door.letters) == ["bad-type", "missing-field", "time-in-future", "unknown-picture"]
+
+    play(tmp_path, scene)
+
+
+def test_references(tmp_path: Path) -> None:
+    """Addresses are noted as the device says them, after what is stored; none can look as if it were stored here."""
+
+    async def scene(door: Door) -> None:
+        camera = door.camera()
+        await camera.register()
+        paths = ("http://store.example/a b.jpg", f"sha256:{'0' * 64}.jpg")
+        images = [{"ImageID": f"i{number}", "StoragePath": path} for number, path in enumerate(paths)]
+        one = camera.person(AT, EventSort="老鼠")
+        one["SubImageList"]["SubImageInfoObject"][:0] = images
+        car = {
+            "MotorVehicleID": "m1",
+            "DeviceID": CAMERA,
+            "PassTime": AT,
+            "StorageUrl1": "http://store.example/car.jpg",
+        }
+        assert await camera.upload([one], "Person") == ["0"]
+        assert await camera.upload([car], "MotorVehicle") == ["0"]
+        person, vehicle = door.events
+        stored = f"sha256:{person['sha256']}.jpg"
+        assert person["picture"] == f"{stored} http://store.example/a%20b.jpg named:sha256:{'0' * 64}.jpg"
+        assert (vehicle["label"], vehicle["picture"], vehicle["sha256"]) == (
+            "vehicle",
+            "http://store.example/car.jpg",
+            None,
+        )
 
     play(tmp_path, scene)
 
