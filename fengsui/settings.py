@@ -106,6 +106,13 @@ class Settings(BaseSettings):
         description="Bearer tokens that may send events, a JSON list. Empty: everybody who reaches the address.",
     )
 
+    # Natural persons
+    person_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key of the tokens that stand for natural persons' ids in batch exchange, 16 characters or more, "
+        "the same on every machine. Empty: made once and kept in the data directory.",
+    )
+
     # Engine
     archive_flush_seconds: float = Field(
         default=30.0,

@@ -26,6 +26,7 @@ for _name, _where in {
     "decode": "fengsui.cli.gateway:decode",
     "send": "fengsui.cli.gateway:send",
     "replay": "fengsui.cli.gateway:replay",
+    "exchange": "fengsui.cli.exchange:exchange",
     "rules": "fengsui.cli.rules:app",
     "lists": "fengsui.cli.lists:app",
     "clues": "fengsui.cli.clues:app",
