@@ -36,7 +36,8 @@ class Database:
             raise SourceError("数据库须给 --table 或 --query 之一 a database needs either --table or --query")
         try:
             self._engine = _engine(url)
-            self.url = self._engine.url.render_as_string(hide_password=True)
+            # Options after the ? may hold a password too.
+            self.url = self._engine.url.set(query={}).render_as_string(hide_password=True)
             selected, keys = _selected(self._engine, table, query)
             self.names = [column.name for column in selected.columns]
             found, _ = form.match(self.names)
