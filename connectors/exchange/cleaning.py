@@ -24,6 +24,7 @@ ID_CARD: Final = ("身份证", "居民身份证", "111", "二代身份证", "中
 _EMPTY: Final = r"(?i)^(undefined|null|none|nan|n/a|无|空|暂无|未填|[-—/\\]+)$"
 _LONGEST_EMPTY: Final = 9  # bytes of "undefined" and of 中华人: what is longer is no such word
 _EDGES: Final = r"^[\s\x{FEFF}\x{200B}']+|[\s\x{FEFF}\x{200B}]+$"  # a leading ' is Excel's mark of a text
+_GUARDED: Final = r'^="([^"]*)"$'  # how exports keep Excel from reading a code as a number
 _WIDE: Final = r"[\x{FF01}-\x{FF5E}\x{3000}\x{00A0}]"
 _PLAIN_CODE: Final = r"^[0-9A-Z-]*$"
 _PREFIX: Final = r"^.*:"
@@ -99,8 +100,9 @@ class _Cells:
         self.found.append(Finding(rule, self.column.code, hit))
 
     def _strip(self) -> None:
-        if self.texts.str.contains(_EDGES).any():
-            self.texts = self.texts.str.replace_all(_EDGES, "")
+        for where, what in ((_EDGES, ""), (_GUARDED, "${1}"), (_EDGES, "")):
+            if self.texts.str.contains(where).any():
+                self.texts = self.texts.str.replace_all(where, what)
         if (self.texts == "").any():
             self.texts = pl.select(pl.when(self.texts != "").then(self.texts)).to_series().alias(self.column.code)
 

@@ -25,6 +25,7 @@ _SERIAL_DAY_0: Final = -25_569
 _DAY_S: Final = 86_400
 _FULL: Final = "%Y-%m-%d %H:%M:%S"
 _DATE_CHARS: Final = 10
+_MIDNIGHT: Final = " 00:00:00"
 _DAY_END_MS: Final = _DAY_S * 1000 - 1
 
 
@@ -43,11 +44,12 @@ def canonical(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
 
 
 def milliseconds(texts: pl.Series, *, late: bool = False) -> pl.Series:
-    """Canonical texts -> ms UTC, null where there is no such day; a date alone is its midnight, or with `late` its last ms."""
+    """Canonical texts -> ms UTC, null where there is no such day; a date alone is its midnight, or with `late` its last ms.
+    What is at midnight sharp is a date alone: a spreadsheet knows no other."""
     day = texts.str.len_bytes() == _DATE_CHARS
-    full = pl.select(pl.when(day).then(texts + " 00:00:00").otherwise(texts)).to_series()
+    full = pl.select(pl.when(day).then(texts + _MIDNIGHT).otherwise(texts)).to_series()
     ms = full.str.to_datetime(_FULL, strict=False, time_unit="ms").dt.epoch("ms") - _HOURS_8
-    return ms + day.cast(pl.Int64) * _DAY_END_MS if late else ms
+    return ms + full.str.ends_with(_MIDNIGHT).cast(pl.Int64) * _DAY_END_MS if late else ms
 
 
 def _written(pattern: str) -> pl.Expr:

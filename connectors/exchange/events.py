@@ -89,7 +89,8 @@ def _event_id(table: Table, key: pl.Series) -> pl.Series:
     table.find("unknown-operation", "cd_operation", ~operation.is_in((*_INSERT, *_UPDATE, *_DELETE)))
     table.find("update-untimed", "cd_time", update & table["cd_time"].is_null())
     plain = table.form.kind + ":" + key
-    changed = plain + ":u:" + table["cd_time"].fill_null("")
+    at = pl.select(pl.coalesce(table.date("cd_time").cast(pl.String), table["cd_time"], pl.lit(""))).to_series()
+    changed = plain + ":u:" + at
     return pl.select(pl.when(update).then(changed).otherwise(plain)).to_series()
 
 

@@ -112,7 +112,7 @@ def _party(table: Table) -> Party:
     uscc = pl.select(pl.coalesce(table["CF_XDR_SHXYM"], one_number)).to_series()
     says_person = table["CF_XDR_LB"].str.contains("自然人").fill_null(False)
     says_person |= table["admin_cp_type"].is_in(("01", "自然人")).fill_null(False)
-    natural = says_person | (uscc.is_null() & cert.is_not_null())
+    natural = (says_person | uscc.is_null()) & cert.is_not_null() & ~kind.is_in(USCC_TYPES).fill_null(False)
     others = ("CF_XDR_GSZC", "CF_XDR_ZZJG", "CF_XDR_SWDJ", "CF_XDR_SYDW", "CF_XDR_SHZZ")
     who = party(table, natural, _ID, uscc, pl.select(pl.coalesce([table[code] for code in others])).to_series())
     table.find("no-subject", "CF_XDR_SHXYM", who.subject.is_null())

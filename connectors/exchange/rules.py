@@ -182,7 +182,7 @@ RULES: Final[dict[str, Rule]] = {rule.code: rule for rule in _ALL}
 
 
 def table() -> str:
-    """The rules as a table of docs/gateways.md."""
+    """The rules as a table in Markdown."""
     words = {"mend": "修正 mend", "warn": "提示 warn", "refuse": "拒绝 refuse", "skip": "跳过 skip"}
     lines = ["| 规则 rule | 含义 | meaning | 依据 source | 处置 |", "|---|---|---|---|---|"]
     lines += [f"| `{r.code}` | {r.zh} | {r.en} | {r.source} | {words[r.consequence]} |" for r in RULES.values()]

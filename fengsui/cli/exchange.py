@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,8 +77,8 @@ def exchange(
         source = os.environ.get(source.removeprefix(_ENVIRONMENT), "")
     if not is_database(source) and (table or query):
         raise Wrong("--table 和 --query 只用于数据库 are for databases")
-    place = report or Path(_report_name(source, form, table, dry=dry_run))
     asked = Asked(sheet, table, query)
+    place = report or Path(_report_name(source, form, asked, dry=dry_run))
     with _told(), _batch(form, source, asked, place, sector, dry=dry_run, restart=restart) as batch:
         from connectors.exchange import exchange as run
 
@@ -85,13 +86,20 @@ def exchange(
     _say(outcome, place, batch.form.zh, dry=dry_run, as_json=json)
 
 
-def _report_name(source: str, form: str, table: str | None, *, dry: bool) -> str:
-    """A report's name out of what is read: never with a password in it.
+def _report_name(source: str, form: str, asked: Asked, *, dry: bool) -> str:
+    """A report's name out of what is read: another for each sheet, table and query; never with a password in it.
 
-    >>> _report_name("data/cf.csv", "penalty", None, dry=False), _report_name("mysql://a:b@h/d", "hotline", "t", dry=True)
-    ('cf.csv.penalty.report.csv', 'database-t.hotline.dry-run.report.csv')
+    >>> _report_name("data/cf.xlsx", "penalty", Asked(sheet="1"), dry=False)
+    'cf.xlsx.1.penalty.report.csv'
+    >>> _report_name("mysql://a:b@h/d", "hotline", Asked(table="t"), dry=True)
+    'database-t.hotline.dry-run.report.csv'
     """
-    name = f"database-{table or 'query'}" if "://" in source else Path(source).name
+    if "://" not in source:
+        name = Path(source).name + (f".{asked.sheet}" if asked.sheet else "")
+    elif asked.table:
+        name = f"database-{asked.table}"
+    else:
+        name = f"database-query-{zlib.crc32((asked.query or '').encode()):08x}"
     plain = re.sub(r"[^\w.-]+", "_", name)
     return f"{plain}.{form}{'.dry-run' if dry else ''}.report.csv"
 

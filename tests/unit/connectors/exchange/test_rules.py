@@ -24,6 +24,7 @@ CASES: list[tuple[str, str, Row, dict[str, Any] | None]] = [
     ),
     ("full-width", "penalty", {"CF_NR_FK": "０．２"}, {"fine": 2000.0}),
     ("code-blank", "penalty", {"CF_XDR_SHXYM": f"{USCC[:9]} {USCC[9:]}"}, {"subject": f"uscc:{USCC}"}),
+    ("code-case", "penalty", {"CF_XDR_SHXYM": f'="{USCC.lower()}"'}, {"subject": f"uscc:{USCC}"}),
     ("code-prefix", "penalty", {"CF_XDR_SHXYM": f"统一社会信用代码：{USCC}"}, {"subject": f"uscc:{USCC}"}),
     ("code-suffix", "inspection", {"administrative_cp_ui_code": f"{USCC}(1/1)"}, {"subject": f"uscc:{USCC}"}),
     ("code-case", "hotline", {"被诉对象统一社会信用代码": USCC.lower()}, {"subject": f"uscc:{USCC}"}),
@@ -64,6 +65,7 @@ CASES: list[tuple[str, str, Row, dict[str, Any] | None]] = [
     ("bad-area", "inspection", {"area_number": "990000"}, {"region": None}),
     ("few-officers", "inspection", {"check_personnel": "李四"}, {"officers": "李四"}),
     ("submitted-early", "inspection", {"submitted_date": "2026-03-01 09:30:00"}, {"result": "fail"}),
+    ("submitted-early", "inspection", {"submitted_date": "2026-02-28 00:00:00"}, {"result": "fail"}),
     ("closed-early", "penalty", {"filed_date": "2026-03-01", "closed_date": "2026-02-01"}, {"fine": 2000.0}),
     ("submitted-unclosed", "penalty", {"closed_date": "2026-03-05", "submitted_date": "2026-03-04"}, {"fine": 2000.0}),
     ("ticket-order", "hotline", {"派单时间": "2026-03-01 09:00:00"}, {"ticket_no": "K"}),
@@ -171,6 +173,18 @@ def test_ids_of_persons_never_leave(house: House) -> None:
     letter = house.writer.letters()[0]["value"].decode()
     assert "张**" in letter
     assert "张小明" not in letter
+
+
+@pytest.mark.parametrize("time", ["2026-03-01", "2026-03-01 00:00:00", "2026/3/1"])
+def test_a_date_alone_is_not_before_what_came_that_day(house: House, time: str) -> None:
+    """Whoever gives days only, as spreadsheets do, is not told that he reported before he came."""
+    assert house.run("inspection", house.csv([GOOD["inspection"] | {"submitted_date": time}])).tally.warned == {}
+
+
+def test_a_trader_who_is_called_a_person_has_a_code(house: House) -> None:
+    """A row that says 自然人 but has a credit code and no id is about the code."""
+    house.run("penalty", house.csv([GOOD["penalty"] | {"CF_XDR_LB": "自然人"}]))
+    assert [event["subject"] for event in house.writer.events()] == [f"uscc:{USCC}"]
 
 
 def test_a_derived_sector_and_region(house: House) -> None:
