@@ -39,7 +39,7 @@ _ALL: Final = (
         "empty-word",
         "“undefined”“null”“无”等视为空",
         "“undefined”, “null”, 无 and the like are empty",
-        "1.4 [S]",
+        "1.4 [S]，仅 only undefined",
         "mend",
     ),
     Rule("full-width", "全角字符转为半角", "full-width characters become half-width", OURS, "mend"),
