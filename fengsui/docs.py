@@ -116,7 +116,7 @@ def exchange_page() -> str:
     lines = [
         _MADE + "# 批量交换规则 Rules of batch exchange\n",
         "修正：清洗后计数。提示：保留、计数、列入报告。拒绝：死信并列入报告。跳过：不发送，计数并列入报告。",
-        "mend: cleaned. warn: kept, listed in the report. refuse: a dead letter, listed. skip: not sent, listed. All are counted.",
+        "mend: cleaned. warn: kept, listed in the report. refuse: a dead letter, listed. skip: not sent, listed. All: counted.",
         "",
         "依据：[S] 见于公开来源的字段清单或样例，[M] 凭记忆、待核，GB 为国家标准；“本项目”为我们所定。",
         "字段清单：1.1 行政检查记录，1.2 行政处罚行为，1.4 双公示（含浙江），1.6 投诉举报，1.9 执法人员。",

@@ -50,12 +50,12 @@ class Desk:
     def prepare(self, piece: Piece, now: int) -> Prepared:
         """Judge a chunk at a time (ms UTC)."""
         found = self.form.match(piece.rows.columns)[0] if self.found is None else self.found
-        rows = piece.rows.select(pl.col(name).alias(code) for name, code in found.items())
+        rows = _by_code(piece.rows, found)
         if not rows.width:  # JSON whose rows have nothing that the form knows
             rows = pl.DataFrame({self.form.keys[0]: pl.repeat(None, piece.rows.height, dtype=pl.String, eager=True)})
         judged = judge(self.form, rows, self.terms, now)
         values, reason, column = self._sendable(judged)
-        chunk = _Chunk(self.form, piece, rows, judged, reason, column, {code: name for name, code in found.items()})
+        chunk = _Chunk(self.form, piece, rows, judged, reason, column, _names(found))
         subjects = judged.events["subject"].filter(reason == "").to_list()
         pairs: list[Pair] = [(subject.encode(), value) for subject, value in zip(subjects, values, strict=True)]
         entries = chunk.entries()
@@ -78,6 +78,24 @@ class Desk:
             reason = reason.scatter(at.filter(~small), "too-large").scatter(at.filter(small & ~new), "duplicate-record")
             column = column.scatter(at.filter(small & ~new), self.form.keys[0])
         return [value for value, goes in zip(values, new.to_list(), strict=True) if goes], reason, column
+
+
+def _by_code(rows: pl.DataFrame, found: dict[str, str]) -> pl.DataFrame:
+    """Columns by code; of several that mean one, the first that is filled in a row."""
+    headings: dict[str, list[str]] = {}
+    for name, code in found.items():
+        headings.setdefault(code, []).append(name)
+    return rows.select(
+        pl.col(names[0]).alias(code)
+        if len(names) == 1
+        else pl.coalesce(pl.when(pl.col(name).str.strip_chars() != "").then(pl.col(name)) for name in names).alias(code)
+        for code, names in headings.items()
+    )
+
+
+def _names(found: dict[str, str]) -> dict[str, str]:
+    """The first heading of each column."""
+    return {code: name for name, code in reversed(found.items())}
 
 
 def mark(piece: Piece) -> str:

@@ -1,6 +1,6 @@
 """The forms of batch exchange: which columns a table has, under which headings, what they hold, and which must be filled.
 
->>> heading("罚款金额（万元）*"), FORMS["penalty"].match(["CF_WSH", "处罚机关", "备忘"])
+>>> heading("罚款金额（万元）*"), FORMS["penalty"].match(["处罚机关", "CF_WSH", "备忘"])
 ('罚款金额', ({'CF_WSH': 'CF_WSH', '处罚机关': 'CF_CFJG'}, ['备忘']))
 """
 
@@ -65,17 +65,16 @@ class Form:
         return self._headings.get(whole) or self._headings.get(heading(name))
 
     def match(self, names: list[str]) -> tuple[dict[str, str], list[str]]:
-        """Headings -> (heading: column code), and the headings that mean nothing here. Raises FormError: one means two."""
-        found: dict[str, str] = {}
-        for name in names:
-            code = self.column_of(name)
-            if code is None:
-                continue
-            if code in found.values():
-                other = next(n for n, c in found.items() if c == code)
-                raise FormError(f"两列含义相同 two columns mean the same: {other}, {name}")
-            found[name] = code
-        return found, [name for name in names if name not in found]
+        """Headings -> (heading: column code), and the headings that mean nothing here. Several may mean one column: the one that
+        it names first comes first."""
+        found = {name: code for name in names if (code := self.column_of(name)) is not None}
+        ranked = sorted(found, key=lambda name: self._rank(name, found[name]))
+        return {name: found[name] for name in ranked}, [name for name in names if name not in found]
+
+    def _rank(self, name: str, code: str) -> int:
+        known = [heading(one, brackets=True) for one in (code, *self.by_code[code].names)]
+        plain = [one for one in (heading(name, brackets=True), heading(name)) if one in known]
+        return known.index(plain[0]) if plain else len(known)
 
     def require(self, found: dict[str, str]) -> None:
         """Raises FormError when a column is not there without which no row makes sense."""

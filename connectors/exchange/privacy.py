@@ -28,6 +28,8 @@ _STARS: Final = "**********"
 _PY_ID: Final = re.compile(rf"\b{_ID_PARTS}\b", re.ASCII)
 _PY_MOBILE: Final = re.compile(rf"\b{_MOBILE_PARTS}\b", re.ASCII)
 _FIRM: Final = re.compile(r"9[0-9A-Z]{17}|[0-9A-Z]{2}[0-9]{6}(?=[0-9]*[A-WYZ])[0-9A-Z]{10}")
+_LIKE_ID: Final = re.compile(r"[0-9]{17}[0-9Xx]|(?<![0-9])[0-9]{15}(?![0-9])")
+_PERSONAL_TYPES: Final = ("身份证", "护照", "通行证", "111")
 _PARTY_NAMES: Final = frozenset({"CF_XDR_MC", "administrative_cp", "supervise_object"})
 
 
@@ -62,8 +64,9 @@ def shown(form: Form, row: Mapping[str, str | None], code: str) -> str:
     ['张**', '1101**********002X', '91350100M000100Y4Z']
     """
     text = row.get(code) or ""
-    if code in {ids for ids, _, _ in form.persons}:
-        return text if _FIRM.fullmatch(text.upper()) else masked_id(text)
+    own = next((one for one in form.persons if one[0] == code), None)
+    if own is not None:
+        return masked_id(text) if _persons(row, *own) else masked_text(text)
     column = form.by_code.get(code)
     if column is not None and column.personal:
         return masked_id(text) if column.holds == "code" else masked_name(text)
@@ -92,8 +95,13 @@ def masked_name(name: str) -> str:
 
 
 def _natural(form: Form, row: Mapping[str, str | None]) -> bool:
-    """Whether the row is about a person: it says so, or its party has an id that is no firm's."""
-    own, kind, _ = form.persons[0] if form.persons else ("", "", False)
-    text = row.get(own) or ""
-    says = (row.get("CF_XDR_LB") or "") + (row.get(kind) or "")
-    return "自然人" in says or "身份证" in says or bool(text and not _FIRM.fullmatch(text.upper()))
+    """Whether the row is about a person: it says so, or its party has a person's id."""
+    return "自然人" in (row.get("CF_XDR_LB") or "") or any(_persons(row, *own) for own in form.persons[:1])
+
+
+def _persons(row: Mapping[str, str | None], code: str, kind: str, untyped: bool) -> bool:
+    """Whether an id is a person's, or may be: it is called so, looks so, or stands where persons' ids stand and is no firm's."""
+    text, called = (row.get(code) or "").strip(), row.get(kind) or ""
+    if not text or _FIRM.fullmatch(text.upper()):
+        return False
+    return untyped or any(word in called for word in _PERSONAL_TYPES) or bool(_LIKE_ID.search(text))

@@ -5,6 +5,7 @@ process that is killed therefore repeats one chunk at most, whose ids the engine
 """
 
 import hmac
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -27,6 +28,7 @@ from topics.events import KINDS
 GATEWAY: Final = "exchange"
 CHUNK_ROWS: Final = 5_000
 _QUEUE_SECONDS: Final = 60.0
+_UNNAMED: Final = re.compile(r"_[0-9]+")  # what `headings` calls an empty one
 
 
 class Writer(Protocol):
@@ -80,6 +82,7 @@ def exchange(batch: Batch) -> Outcome:
     """Run a batch to its end. Raises SourceError, FormError, ProgressError, OSError, BrokerGone or QueueFull; a batch that was
     interrupted so, or killed, goes on when it is run again."""
     found, unknown = batch.form.match(batch.source.names)
+    unknown = [name for name in unknown if not _UNNAMED.fullmatch(name)]
     each_its_own = not batch.source.names
     if not each_its_own:
         batch.form.require(found)

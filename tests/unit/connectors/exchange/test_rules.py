@@ -187,6 +187,21 @@ def test_a_trader_who_is_called_a_person_has_a_code(house: House) -> None:
     assert [event["subject"] for event in house.writer.events()] == [f"uscc:{USCC}"]
 
 
+def test_what_the_report_shows_of_ids(house: House) -> None:
+    """A wrong code of a firm is shown, so that it can be mended; what is or looks like a person's id is not."""
+    codes = {
+        "123": "123",
+        USCC[:17] + "Z": USCC[:17] + "Z",
+        "110105194912310021": "1101**********0021",
+        ID_15: "1101**********1002",
+    }
+    rows = [GOOD["inspection"] | {"administrative_cp_ui_code": code, "check_date": "x"} for code in codes]
+    rows = [row | {"check_action_code": f"J{i}", "submitted_date": "y"} for i, row in enumerate(rows)]
+    house.run("inspection", house.csv(rows))
+    letters = [letter["value"].decode() for letter in house.writer.letters()]
+    assert all(f'"{shown}"' in letter for shown, letter in zip(codes.values(), letters, strict=True))
+
+
 def test_a_derived_sector_and_region(house: House) -> None:
     """The institution's name tells the sector, its credit code the region, where no column does."""
     house.run("penalty", house.csv([GOOD["penalty"] | {"CF_CFJGDM": USCC}]))
