@@ -73,6 +73,15 @@ def stopped(house: House) -> Path:
     return path
 
 
+def test_lines_of_a_chunk_that_was_not_done_are_cut(house: House) -> None:
+    """A process killed between report and progress leaves lines that the next run would write again: each stands there once."""
+    path = stopped(house)
+    with house.report.open("ab") as report:
+        report.write(b"99,x,x,x,x,x,a line that is much longer than all that follow would overwrite" * 100)
+    tally = house.run("penalty", path, chunk_rows=10).tally
+    assert len(house.entries()) == tally.warned.total() + tally.refused.total()
+
+
 def test_a_changed_source_is_told(house: House) -> None:
     """Going on with another file, form, sector or engine would lose rows: it is refused, until `restart` says so."""
     path = stopped(house)
