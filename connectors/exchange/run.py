@@ -114,6 +114,7 @@ def _begin(batch: Batch) -> Progress:
             )
         return Progress(identity)
     if batch.restart:
+        batch.progress_path.unlink(missing_ok=True)  # or, killed before the first chunk, the old one would count
         return Progress(identity)
     progress = load(batch.progress_path, identity)
     if progress is None:

@@ -64,6 +64,18 @@ def test_a_finished_batch_sends_nothing_again(house: House) -> None:
     assert house.report.read_bytes() == report
 
 
+def test_a_restart_that_is_stopped_at_once_is_not_finished(house: House) -> None:
+    """What was finished before does not count for a batch that began anew and did not come far."""
+    path = house.csv(mixed(30))
+    first = house.run("penalty", path)
+    house.writer.fails_after = house.writer.calls
+    with pytest.raises(BrokerGone):
+        house.run("penalty", path, restart=True)
+    house.writer.fails_after = None
+    again = house.run("penalty", path)
+    assert (again.before, again.from_line, again.tally.as_json()) == (False, 0, first.tally.as_json())
+
+
 def stopped(house: House) -> Path:
     path = house.csv(mixed(100))
     house.writer.fails_after = 6
