@@ -1,4 +1,5 @@
-"""Worker processes of `up` and `demo`: started, awaited until ready, started again when they die or do not answer any more."""
+"""Processes of `up` and `demo`, workers and the gateway: started, awaited until ready, started again when they die or do not
+answer any more."""
 
 import json
 import os
@@ -6,20 +7,22 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import httpx
 import structlog
+from pydantic import SecretStr
 
 from fengsui.embedded.supervise import Child, Command, ServiceError
 from fengsui.settings import Settings
 
 log = structlog.get_logger()
 READY_SECONDS: Final = 120.0
+_GATEWAYS: Final = ("gateway_", "http_tls_", "hj212_", "gb26875_", "gat1400_", "mqtt_", "tls_", "sm4_", "picture")
 # glibc gives each thread an arena of its own, and what one has freed no other can use: of 750 MB a worker needs 690.
 MEMORY: Final = {"MALLOC_ARENA_MAX": "2"}
 _POLL_SECONDS: Final = 0.1
@@ -43,21 +46,56 @@ def environment(settings: Settings) -> dict[str, str]:
         "CHECKPOINT_SECONDS": str(settings.checkpoint_seconds),
         "ARCHIVE_FLUSH_SECONDS": str(settings.archive_flush_seconds),
     }
+    given |= {
+        name.upper(): _text(getattr(settings, name)) for name in Settings.model_fields if _of_gateways(settings, name)
+    }
     return MEMORY | dict(os.environ) | {f"FENGSUI_{name}": value for name, value in given.items()}
 
 
+def _of_gateways(settings: Settings, name: str) -> bool:
+    """Settings of the gateways that were not left as they are."""
+    return name.startswith(_GATEWAYS) and getattr(settings, name) != Settings.model_fields[name].get_default()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return json.dumps(value) if isinstance(value, bool | tuple | dict) else str(value)
+
+
 def address_file(settings: Settings, pid: int) -> Path:
-    """Where a worker writes its metrics URL."""
+    """Where a process writes its addresses: `url` of its pages, `ports` of the gateway's doors by name."""
     return settings.data_dir / "workers" / f"{pid}.json"
 
 
-class Crew:
-    """`count` workers, with `more` in their environment. A context manager: leaving it stops them."""
+@contextmanager
+def telling(settings: Settings) -> Iterator[Callable[[str, Mapping[str, int]], None]]:
+    """For the length of a block this process's address file, which the given function writes (at once or not at all)."""
+    path = address_file(settings, os.getpid())
+    path.parent.mkdir(parents=True, exist_ok=True)
 
-    def __init__(self, settings: Settings, count: int = 1, more: Mapping[str, str] | None = None) -> None:
+    def tell(url: str, ports: Mapping[str, int]) -> None:
+        aside = path.with_suffix(".tmp")
+        aside.write_text(json.dumps({"url": url, "ports": dict(ports)}))
+        aside.replace(path)
+
+    try:
+        yield tell
+    finally:
+        path.unlink(missing_ok=True)
+
+
+class Crew:
+    """`count` workers, with `more` in their environment, and a gateway if asked for. A context manager: leaving it stops them."""
+
+    def __init__(
+        self, settings: Settings, count: int = 1, more: Mapping[str, str] | None = None, *, gateway: bool = False
+    ) -> None:
         self._settings, self._more = settings, more or {}
         self._children: list[Child] = []
-        self._count = count
+        self._workers = count
+        self._count = count + gateway
+        self._doors: dict[str, str] = {}  # the ports that the gateway had: one that is started again has the same
         self._stopping = threading.Event()
         self._watches = [
             threading.Thread(target=watch, name=name, daemon=True)
@@ -100,31 +138,49 @@ class Crew:
         while time.monotonic() < deadline:
             urls = [url for pid in self.pids if (url := self._ready_url(pid))]
             if len(urls) == self._count:
-                return urls
+                return urls[: self._workers]
             time.sleep(_POLL_SECONDS)
         raise ServiceError(f"workers are not ready after {seconds:.0f} s (see {self._log(0)})")
+
+    def gateway(self) -> tuple[str, dict[str, int]]:
+        """Base URL and ports of the gateway, once it is ready."""
+        return self._addresses(self._children[self._workers].pid)
 
     def _ready_url(self, pid: int) -> str:
         url = self._url(pid)
         return url if url and _answers(f"{url}/readyz", 2.0) else ""
 
     def _url(self, pid: int) -> str:
-        """Where a worker answers; nothing while it starts."""
+        """Where a process answers; nothing while it starts."""
+        return self._addresses(pid)[0]
+
+    def _addresses(self, pid: int) -> tuple[str, dict[str, int]]:
         try:
-            return str(json.loads(address_file(self._settings, pid).read_text())["url"])
+            told = json.loads(address_file(self._settings, pid).read_text())
+            return str(told["url"]), dict(told.get("ports", {}))
         except (OSError, ValueError, KeyError):
-            return ""
+            return "", {}
 
     def _log(self, i: int) -> Path:
-        return self._settings.data_dir / f"worker-{i}.log"
+        return self._settings.data_dir / (f"worker-{i}.log" if i < self._workers else "gateway.log")
 
     def _start(self, i: int) -> Child:
-        argv = [sys.executable, "-m", "fengsui", "worker"]
-        child = Child(
-            Command(argv, self._log(i), grace_seconds=30.0, env=environment(self._settings) | dict(self._more))
-        )
+        given = environment(self._settings) | dict(self._more)
+        if i >= self._workers:
+            given |= self._same_doors()
+        argv = [sys.executable, "-m", "fengsui", "worker" if i < self._workers else "gateway"]
+        child = Child(Command(argv, self._log(i), grace_seconds=30.0, env=given))
         address_file(self._settings, child.pid).unlink(missing_ok=True)  # of one that had this pid before
         return child
+
+    def _same_doors(self) -> dict[str, str]:
+        """The ports of the gateway that runs, or did: devices and senders have them."""
+        if len(self._children) > self._workers:
+            url, ports = self.gateway()
+            doors = {f"FENGSUI_{name.upper()}_PORT": str(port) for name, port in ports.items()}
+            if url:
+                self._doors = doors | {"FENGSUI_HTTP_PORT": url.rpartition(":")[2]}
+        return self._doors
 
     def _mend(self) -> None:
         """Start the dead again: at once at first, then ever later, each by its own record. Nothing may end this thread."""

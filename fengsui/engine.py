@@ -1,4 +1,4 @@
-"""Everything of `up`, as a context: services, topics, starter rules, HTTP gateway, workers; found by others in run.json."""
+"""Everything of `up`, as a context: services, topics, starter rules, workers, gateways; found by others in run.json."""
 
 import signal
 import threading
@@ -7,8 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from connectors.admin import TopicMismatchError, ensure_topics
-from connectors.http import HttpConfig, serve
-from connectors.producing import EventWriter
 from fengsui.crew import Crew
 from fengsui.embedded import ServiceError, Services, services, stop_on_sigterm
 from fengsui.publishing import publish_packs
@@ -24,6 +22,7 @@ class Engine:
     services: Services
     crew: Crew
     http_url: str
+    ports: dict[str, int]  # of the device gateways, by name
     worker_urls: list[str]
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -47,14 +46,8 @@ def engine(settings: Settings, workers: int = 1) -> Iterator[Engine]:
         except TopicMismatchError as error:
             raise ServiceError(str(error)) from error
         publish_packs(settings)
-        writer = EventWriter(client, prefix=settings.topic_prefix)
-        stack.callback(writer.close)
-        tokens = tuple(token.get_secret_value() for token in settings.http_tokens)
-        most, bind = settings.max_event_bytes, settings.bind
-        door = HttpConfig(writer, tokens, max_event_bytes=most, host=bind, port=settings.http_port)
-        http = serve(door)
-        stack.callback(http.stop)
-        crew = stack.enter_context(Crew(settings, workers))
+        crew = stack.enter_context(Crew(settings, workers, gateway=True))
         urls = crew.wait_ready()
-        stack.enter_context(published(settings, Run.of(settings, http=http.url, metrics=urls[0])))
-        yield Engine(settings, running, crew, http.url, urls)
+        http, ports = crew.gateway()
+        stack.enter_context(published(settings, Run.of(settings, http=http, metrics=urls[0], gateways=ports)))
+        yield Engine(settings, running, crew, http, ports, urls)

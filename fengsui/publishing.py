@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from connectors.devices.device import parse, sealed
 from fengsui.settings import Settings
 from rules import FILTER_KEY, Filter, Rule, load_packs, scan_filters
 from topics.records import ENTRY, RULE
@@ -52,10 +53,29 @@ def put_entries(
     _put(settings, "lists", records)
 
 
+def put_devices(settings: Settings, entries: Mapping[str, tuple[Mapping[str, Any], int | None] | None]) -> None:
+    """Register devices by key: what people write of each (a `password` is sealed), when that ends (ms UTC); None takes one off.
+    Raises DeviceError before anything is written, RuntimeError on a lost record."""
+    records: list[tuple[str, bytes | None]] = []
+    for key, given in entries.items():
+        value = None
+        if given is not None:
+            body = json.dumps(sealed(given[0], key), ensure_ascii=False)
+            parse(key, body)
+            value = encode(ENTRY, {"name": "device", "entry": key, "body": body, "expires_at": given[1]})
+        records.append((key, value))
+    _put(settings, "devices", records)
+
+
 def _put(settings: Settings, topic: str, records: Sequence[tuple[str, bytes | None]]) -> None:
     producer = Producer(settings.kafka_client() | {"acks": "all", "enable.idempotence": True})
     for key, value in records:
-        producer.produce(settings.topic_prefix + topic, value, key.encode())
+        while True:
+            try:
+                producer.produce(settings.topic_prefix + topic, value, key.encode())
+                break
+            except BufferError:  # its queue holds 100,000: wait for room
+                producer.poll(0.1)
     if producer.flush(30):
         raise RuntimeError(f"the topic of {topic} did not acknowledge in 30 s")
 

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,10 +33,14 @@ class Run:
     started: float
     http: str = ""
     metrics: str = ""
+    gateways: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, settings: Settings, *, http: str = "", metrics: str = "") -> Self:
-        """This process, with services at the settings' addresses; `http` and `metrics` are base URLs or empty."""
+    def of(
+        cls, settings: Settings, *, http: str = "", metrics: str = "", gateways: Mapping[str, int] | None = None
+    ) -> Self:
+        """This process, with services at the settings' addresses; `http` and `metrics` are base URLs or empty, `gateways` the
+        ports of device gateways by name."""
         me = psutil.Process()
         return cls(
             kafka=settings.kafka,
@@ -47,6 +51,7 @@ class Run:
             started=me.create_time(),
             http=http,
             metrics=metrics,
+            gateways=dict(gateways or {}),
         )
 
     @property

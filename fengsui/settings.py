@@ -96,6 +96,12 @@ class Settings(BaseSettings):
     # HTTP
     bind: str = Field(default="127.0.0.1", description="Address that the HTTP servers listen on.")
     http_port: int = Field(default=0, ge=0, le=65_535, description="Port of intake and API. 0: chosen by the system.")
+    http_tls_port: int = Field(
+        default=-1,
+        ge=-1,
+        le=65_535,
+        description="The same over TLS (needs a certificate). 0: chosen by the system; -1: none.",
+    )
     metrics_port: int = Field(default=0, ge=0, le=65_535, description="Port of /metrics. 0: chosen by the system.")
     max_event_bytes: int = Field(
         default=1_048_576, ge=1024, le=4_194_304, description="Larger ones are refused (HTTP 413)."
@@ -111,6 +117,52 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="Key of the tokens that stand for natural persons' ids in batch exchange, 16 characters or more, "
         "the same on every machine. Empty: made once and kept in the data directory.",
+    )
+
+    # Device gateways
+    hj212_port: int = Field(
+        default=0, ge=-1, le=65_535, description="TCP port of HJ 212. 0: chosen by the system; -1: none."
+    )
+    hj212_tls_port: int = Field(default=-1, ge=-1, le=65_535, description="The same over TLS (needs a certificate).")
+    gb26875_port: int = Field(
+        default=0, ge=-1, le=65_535, description="TCP port of GB/T 26875.3. 0: chosen by the system; -1: none."
+    )
+    gb26875_tls_port: int = Field(default=-1, ge=-1, le=65_535, description="The same over TLS (needs a certificate).")
+    gb26875_udp_port: int = Field(
+        default=-1, ge=-1, le=65_535, description="UDP port of GB/T 26875.3. 0: chosen by the system; -1: none."
+    )
+    gb26875_udp_allow: tuple[str, ...] = Field(
+        default=("127.0.0.1",), description="Addresses and networks whose datagrams are read, a JSON list."
+    )
+    tls_certificate_file: Path | None = Field(
+        default=None, description="PEM file with the certificate (and chain) of TLS listeners."
+    )
+    tls_key_file: Path | None = Field(default=None, description="PEM file with its private key.")
+    tls_clients_ca_file: Path | None = Field(
+        default=None, description="PEM file of authorities: devices must then show a certificate of theirs."
+    )
+    sm4_keys_file: Path | None = Field(
+        default=None,
+        description='JSON file with the SM4 keys of HJ 212 devices: MN -> 32 hexadecimal digits, "*" for all others. '
+        "Readable by the gateway alone.",
+    )
+    gateway_connections: int = Field(
+        default=10_000, ge=1, le=100_000, description="Open connections a TCP gateway takes."
+    )
+    gateway_connections_per_source: int = Field(
+        default=10_000, ge=1, le=100_000, description="Open connections it takes from one address."
+    )
+    gateway_frames_per_second: float = Field(
+        default=500.0, gt=0, description="Messages a second of one connection; more are read later, datagrams dropped."
+    )
+    gateway_idle_seconds: float = Field(
+        default=900.0, gt=0, description="A connection without a byte for so long is closed."
+    )
+    gateway_silence_seconds: float = Field(
+        default=30.0, gt=0, description="How long the rest of a frame that has begun may take."
+    )
+    gateway_dry_run: bool = Field(
+        default=False, description="Judge and count what devices send, answer them, and write nothing to Kafka."
     )
 
     # Engine
@@ -184,6 +236,13 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _tls_has_a_certificate(self) -> Self:
+        wanted = [name for name in ("http_tls_port", "hj212_tls_port", "gb26875_tls_port") if getattr(self, name) >= 0]
+        if wanted and (self.tls_certificate_file is None or self.tls_key_file is None):
+            raise ValueError(f"{variable(wanted[0])} needs FENGSUI_TLS_CERTIFICATE_FILE and FENGSUI_TLS_KEY_FILE")
+        return self
+
+    @model_validator(mode="after")
     def _archive_below_data(self) -> Self:
         if self.archive_dir == Path():
             object.__setattr__(self, "archive_dir", self.data_dir / "archive")  # frozen for everyone else
@@ -253,6 +312,7 @@ _SECTIONS = {  # the first field of each section of the page
     "embedded_heap_mb": "Embedded services",
     "data_dir": "Files",
     "bind": "HTTP",
+    "hj212_port": "Device gateways",
     "checkpoint_seconds": "Engine",
     "log_level": "Logs",
 }

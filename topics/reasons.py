@@ -61,6 +61,32 @@ REASONS: dict[str, Reason] = {
         Reason("no-key", "缺少解密密钥", "the frame is encrypted, and its device has no key"),
         Reason("bad-key", "密钥不符", "decrypted, the frame's length and checksum do not fit: another key, or damaged"),
         Reason("unknown-envelope", "未知的消息类型", "no GA/T 1400 body is named like this"),
+        Reason("bad-value", "数值有误", "a measured value is not a number"),
+        Reason(
+            "unknown-unit", "未支持的信息类型", "a type of information object or analogue value that is not decoded"
+        ),
+        Reason("no-device", "缺少设备编号", "a message that does not say which device it is from"),
+        Reason("unknown-device", "设备未登记", "the device is not in the register"),
+        Reason(
+            "parking-full", "待登记消息过多", "an unknown device has sent more than is kept for it; it may send again"
+        ),
+        Reason("bad-credentials", "设备口令有误", "the device's password is missing or wrong"),
+        Reason("bad-source", "来源地址不允许", "the device may not send from this address"),
+        Reason(
+            "too-many-connections", "连接数已满", "as many connections are open as the gateway takes", mendable=False
+        ),
+        Reason(
+            "too-many-of-source",
+            "单一来源连接过多",
+            "one address has as many connections as it may have",
+            mendable=False,
+        ),
+        Reason(
+            "too-many-errors", "错误过多", "a connection was ended because it sent far too many errors", mendable=False
+        ),
+        Reason("idle", "长时间无数据", "a connection was ended because nothing came for long", mendable=False),
+        Reason("queue-full", "待写入队列已满", "more waits for Kafka than may be held; send again"),
+        Reason("too-fast", "发送过快", "more than the source's rate; send again"),
         Reason("processing-failed", "处理时出错", "the engine failed on exactly this record; report it"),
         Reason("bad-command", "指令有误", "the command does not parse or lacks actor, department or id"),
         Reason("unknown-clue", "线索不存在", "no clue has this id"),

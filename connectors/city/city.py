@@ -30,7 +30,7 @@ Ints = npt.NDArray[np.int64]
 GATEWAYS: Final[dict[str, Gateway]] = {
     "complaint": "http",
     "inspection": "http",
-    "penalty": "file",
+    "penalty": "http",
     "opinion": "file",
     "iot": "kafka",
     "video": "kafka",
@@ -93,6 +93,11 @@ class City:
         return self.register.subjects
 
     @property
+    def devices(self) -> pl.DataFrame:
+        """One row a sensor: device_id, metric, unit, and the envelope of its readings."""
+        return self._devices
+
+    @property
     def events(self) -> int:
         """Different good events."""
         return len(self._readings.at) + sum(len(f) for f in self._records.values())
@@ -146,19 +151,26 @@ class City:
         return np.concatenate([self._readings.at, own]) if kind == "iot" else own
 
     def deliveries(self, chunk: int = 2_000) -> Iterator[Delivery]:
+        """`rounds`, one delivery after the other."""
+        for together in self.rounds(chunk):
+            yield from together
+
+    def rounds(self, chunk: int = 2_000) -> Iterator[list[Delivery]]:
         """All events in order of arrival, `chunk` at a time, split by kind; the bad ones are spread among them."""
         chunks = max(1, -(-len(self._row) // chunk))
         for number in range(chunks):
             where = slice(number * chunk, (number + 1) * chunk)
             kinds, rows, arrived = self._kind[where], self._row[where], self._arrived[where]
+            together = []
             for code, kind in enumerate(ORDER):
                 mine = kinds == code
                 if mine.any():
                     frame = self._frame(kind, rows[mine]).with_columns(_arrived=arrived[mine])
-                    yield Delivery(GATEWAYS[kind], kind, frame)
+                    together.append(Delivery(GATEWAYS[kind], kind, frame))
             bad = self.bad[len(self.bad) * number // chunks : len(self.bad) * (number + 1) // chunks]
             if bad:
-                yield Delivery("raw", "iot", pl.DataFrame(), bad)
+                together.append(Delivery("raw", "iot", pl.DataFrame(), bad))
+            yield together
 
     def _frame(self, kind: str, rows: Ints) -> pl.DataFrame:
         """Rows of a kind as whole events."""

@@ -2,9 +2,12 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
@@ -20,6 +23,15 @@ _START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files of a listener: certificate chain, its key; the authorities of clients, where these must show a certificate."""
+
+    certificate: Path
+    key: Path
+    clients: Path | None = None
+
+
 class ServerError(RuntimeError):
     """The server did not come up."""
 
@@ -27,11 +39,13 @@ class ServerError(RuntimeError):
 class RunningServer:
     """A server that answers on `port`; `stop()` lets requests under way finish, then returns. Safe from any thread."""
 
-    def __init__(self, app: Starlette, host: str = _HOST, port: int = 0, head_seconds: float = 10.0) -> None:
+    def __init__(
+        self, app: Starlette, host: str = _HOST, port: int = 0, head_seconds: float = 10.0, tls: Tls | None = None
+    ) -> None:
         """Binds at once (port 0: chosen by the system); serves when run. Raises OSError."""
-        self._host = host
+        self._host, self._scheme = host, "https" if tls else "http"
         self._socket = socket.create_server((host, port), backlog=1024)
-        self._server = _Server(_uvicorn_config(app, head_seconds))
+        self._server = _Server(_uvicorn_config(app, head_seconds, tls))
         self._thread: threading.Thread | None = None
 
     @classmethod
@@ -47,7 +61,7 @@ class RunningServer:
     @property
     def url(self) -> str:
         """Base URL, without a slash at the end."""
-        return f"http://{self._host}:{self.port}"
+        return f"{self._scheme}://{self._host}:{self.port}"
 
     async def run(self) -> None:
         """Serve in this event loop until `stop_soon`."""
@@ -148,7 +162,19 @@ def _guarded(head_seconds: float) -> type[H11Protocol]:
     return Guarded
 
 
-def _uvicorn_config(app: Starlette, head_seconds: float) -> uvicorn.Config:
+def _uvicorn_config(app: Starlette, head_seconds: float, tls: Tls | None) -> uvicorn.Config:
+    config = _plain_config(app, head_seconds)
+    if tls is not None:
+        config.ssl_certfile, config.ssl_keyfile, config.ssl_ca_certs = tls.certificate, tls.key, _text(tls.clients)
+        config.ssl_cert_reqs = ssl.CERT_REQUIRED if tls.clients else ssl.CERT_NONE
+    return config
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _plain_config(app: Starlette, head_seconds: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=_guarded(head_seconds),

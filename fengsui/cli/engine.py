@@ -1,12 +1,10 @@
-"""`fengsui up` and `fengsui worker`."""
+"""`fengsui up`, `fengsui worker` and `fengsui gateway`."""
 
-import json
-import os
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from fengsui.cli.common import say
+from fengsui.cli.common import Failed, Wrong, say
 from fengsui.settings import load
 
 
@@ -18,7 +16,7 @@ def up(*, workers: Annotated[int, Parameter(help="工作进程数 (worker proces
     settings = load()
     configure(settings)
     with engine(settings, workers) as running:
-        say(f"烽燧已就绪 (ready): HTTP {running.http_url}  Kafka {running.settings.kafka}")
+        say(f"烽燧已就绪 (ready): HTTP {running.http_url}  Kafka {running.settings.kafka}{_ports(running.ports)}")
         for url in running.worker_urls:
             say(f"  指标 (metrics) {url}/metrics")
         running.wait()
@@ -26,22 +24,39 @@ def up(*, workers: Annotated[int, Parameter(help="工作进程数 (worker proces
 
 def worker() -> None:
     """再加入一个工作进程 (one more worker of the group)."""
-    from fengsui.crew import address_file
+    from fengsui.crew import telling
     from fengsui.logs import configure
     from fengsui.runfile import with_run
     from fengsui.worker import run_worker
 
     settings = with_run(load())
     configure(settings)
-    path = address_file(settings, os.getpid())
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with telling(settings) as tell:
+        run_worker(settings, lambda url: tell(url, {}))
 
-    def tell(url: str) -> None:
-        aside = path.with_suffix(".tmp")
-        aside.write_text(json.dumps({"url": url}))
-        aside.replace(path)
 
-    try:
-        run_worker(settings, tell)
-    finally:
-        path.unlink(missing_ok=True)
+def gateway() -> None:
+    """只运行网关 (the gateways alone: HTTP, HJ 212, GB/T 26875.3, for an engine that runs elsewhere)."""
+    from fengsui.crew import telling
+    from fengsui.gateway import Addresses, run_gateway
+    from fengsui.logs import configure
+    from fengsui.runfile import with_run
+
+    settings = with_run(load())
+    if not settings.kafka:
+        raise Wrong("no engine runs here: start one with `fengsui up`, or set FENGSUI_KAFKA")
+    configure(settings)
+    with telling(settings) as tell:
+
+        def ready(addresses: Addresses) -> None:
+            tell(addresses.http, addresses.ports)
+            say(f"网关已就绪 (ready): HTTP {addresses.http}{_ports(addresses.ports)}")
+
+        try:
+            run_gateway(settings, ready)
+        except OSError as error:
+            raise Failed(f"a port cannot be opened: {error.strerror or error}") from error
+
+
+def _ports(ports: dict[str, int]) -> str:
+    return "".join(f"  {name} {port}" for name, port in sorted(ports.items()))

@@ -39,13 +39,13 @@ def connected() -> Settings:
 
 def published(settings: Settings) -> dict[str, Published]:
     """Rule id (or `filter:` and its id) -> what is published now. Raises Wrong when the topic cannot be read."""
-    return {key: Published(**found) for key, found in _standing(settings, "rules").items()}
+    return {key: Published(**found) for key, found in standing(settings, "rules").items()}
 
 
 def entries(settings: Settings) -> dict[str, dict[str, dict[str, Any]]]:
     """List -> entry -> `expires_at` (ms UTC or None) and `why`. Raises Wrong when the topic cannot be read."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for key, record in _standing(settings, "lists").items():
+    for key, record in standing(settings, "lists").items():
         name, _, entry = key.partition("/")
         body = json.loads(record["body"])
         why = body.get("why", "") if isinstance(body, dict) else ""
@@ -72,8 +72,8 @@ def in_force(settings: Settings, topic: str, seconds: float, quietly: bool) -> d
     return {"in_force_after": None if behind else round(took, 3), "behind": behind}
 
 
-def _standing(settings: Settings, topic: str) -> dict[str, dict[str, Any]]:
-    """Key -> the newest record, of keys that were not deleted."""
+def standing(settings: Settings, topic: str) -> dict[str, dict[str, Any]]:
+    """Key -> the newest record of a compacted topic, of keys that were not deleted. Raises Wrong."""
     config = {"group.id": "fengsui-rules", "enable.auto.commit": False, "isolation.level": "read_committed"}
     consumer = Consumer(settings.kafka_client() | config | {"enable.partition.eof": True})
     try:

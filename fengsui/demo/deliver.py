@@ -1,8 +1,10 @@
-"""The city's gateways: departments send by HTTP, exchanged files are replayed, sensors and cameras write Avro to Kafka."""
+"""The city's gateways: departments send by HTTP, sensors speak their protocols, exchanged files are sent."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -12,49 +14,102 @@ import polars as pl
 from connectors import files
 from connectors.city import City, Delivery
 from connectors.producing import EventWriter, Pair
+from fengsui.demo import report
+from fengsui.demo.stations import Stations, entry, protocol_of
+from fengsui.embedded import ServiceError
+from fengsui.engine import Engine
+from fengsui.publishing import put_devices
 from topics.columns import encode_frame
-from topics.events import KINDS, Kind
+from topics.events import KINDS, ORDER, Kind
 
 HTTP_ROWS: Final = 500  # stays well below the body limit
 ACK_SECONDS: Final = 60.0
+REGISTER_SECONDS: Final = 30.0
 _RETRY: Final = frozenset({429, 503})
 
 
 class Gateways:
-    """Delivers a city, chunk after chunk in order of arrival; a chunk is acknowledged before the next begins."""
+    """Delivers a city, round after round in order of arrival; a round is acknowledged before the next begins. What comes by
+    different doors comes at the same time; by one door, in order."""
 
-    def __init__(self, http_url: str, writer: EventWriter, scratch: Path) -> None:
-        self._http = httpx.Client(base_url=http_url, timeout=60)
+    def __init__(self, running: Engine, writer: EventWriter, scratch: Path) -> None:
+        self._http = httpx.Client(base_url=running.http_url, timeout=60)
+        self._running = running
         self._writer = writer
         self._scratch = scratch
+        self._stations: Stations | None = None
+        self._lock = threading.Lock()
         self.sent: Counter[str] = Counter()
         self.refused = 0
 
     def deliver(self, city: City, progress: Callable[[int], None]) -> float:
         """Everything the city sends; returns seconds."""
+        self._register(city)
         began = time.monotonic()
-        for delivery in city.deliveries():
-            self._one(delivery)
-            progress(len(delivery.frame) + len(delivery.bad))
+        with ThreadPoolExecutor(len(ORDER)) as pool:
+            for together in city.rounds():
+                doors: dict[str, list[Delivery]] = {}
+                for delivery in together:
+                    doors.setdefault("iot" if delivery.kind == "iot" else delivery.gateway, []).append(delivery)
+                for done in pool.map(self._all, doors.values()):
+                    progress(done)
         return time.monotonic() - began
 
     def close(self) -> None:
         """Let go of connections."""
         self._http.close()
+        if self._stations is not None:
+            self._stations.close()
+
+    def _register(self, city: City) -> None:
+        """Put the city's devices into the register, and await that the gateway knows them."""
+        rows = city.devices.to_dicts()
+        entries = dict(entry(row, number) for number, row in enumerate(rows))
+        put_devices(self._running.settings, {key: (body, None) for key, body in entries.items()})
+        deadline = time.monotonic() + REGISTER_SECONDS
+        while report.gauge(self._http.get("/metrics").text, "fengsui_gateway_devices_registered") < len(entries):
+            if time.monotonic() > deadline:
+                raise ServiceError("the gateway does not know the registered devices")
+            time.sleep(0.05)
+        self._stations = Stations(self._running.ports, {row["device_id"]: i for i, row in enumerate(rows)})
+
+    def _all(self, deliveries: list[Delivery]) -> int:
+        for delivery in deliveries:
+            self._one(delivery)
+        return sum(len(delivery.frame) + len(delivery.bad) for delivery in deliveries)
 
     def _one(self, delivery: Delivery) -> None:
         kind = KINDS[delivery.kind]
         frame = delivery.frame.drop("_arrived", strict=False)
-        self.sent[delivery.gateway] += len(frame) + len(delivery.bad)
-        if delivery.gateway == "http":
-            self._by_http(frame)
-        elif delivery.gateway == "file":
-            self._by_file(kind, frame)
-        elif delivery.gateway == "kafka":
-            keys = [subject.encode() for subject in frame["subject"].to_list()]
-            self._by_kafka(kind, list(zip(keys, encode_frame(kind.schema, frame), strict=True)))
-        else:
+        if delivery.bad:
+            self._count("kafka", len(delivery.bad))
             self._by_kafka(kind, [(bad.key, bad.value) for bad in delivery.bad])
+        elif delivery.gateway == "file":
+            self._count("file", len(frame))
+            self._by_file(kind, frame)
+        elif kind.code == "iot":
+            self._by_devices(frame)
+        elif delivery.gateway == "http":
+            self._count("http", len(frame))
+            self._by_http(frame)
+        else:
+            self._count("kafka", len(frame))
+            self._by_kafka(kind, _pairs(kind, frame))
+
+    def _count(self, way: str, events: int) -> None:
+        with self._lock:  # several doors at once
+            self.sent[way] += events
+
+    def _by_devices(self, frame: pl.DataFrame) -> None:
+        """Each reading in its device's own protocol; what no device says (insurance claims) by HTTP."""
+        ways = [protocol_of(sector, metric) for sector, metric in frame.select("sector", "metric").iter_rows()]
+        for name, count in Counter(ways).items():
+            self._count(name, count)
+        way = pl.Series(ways)
+        assert self._stations is not None  # noqa: S101 - made before anything is delivered
+        self._by_http(frame.filter(way == "http"))
+        self._by_kafka(KINDS["iot"], _pairs(KINDS["iot"], frame.filter(way == "mqtt")))
+        self._stations.send(frame.filter(way.is_in(["hj212", "gb26875"])))
 
     def _by_http(self, frame: pl.DataFrame) -> None:
         for first in range(0, len(frame), HTTP_ROWS):
@@ -81,3 +136,8 @@ class Gateways:
 
     def _by_kafka(self, kind: Kind, pairs: list[Pair]) -> None:
         self._writer.submit(kind.topic, pairs, ACK_SECONDS).result(ACK_SECONDS)
+
+
+def _pairs(kind: Kind, frame: pl.DataFrame) -> list[Pair]:
+    keys = [subject.encode() for subject in frame["subject"].to_list()]
+    return list(zip(keys, encode_frame(kind.schema, frame), strict=True))

@@ -28,6 +28,14 @@ def counters(pages: Iterable[str]) -> dict[str, Counter[str]]:
     return found
 
 
+def gauge(page: str, name: str) -> float:
+    """A gauge without labels on a page of metrics; 0 where it is not there."""
+    for family in text_string_to_metric_families(page):
+        if family.name == name:
+            return float(family.samples[0].value)
+    return 0.0
+
+
 def by_sector(clues: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Sector -> severity -> clues; every sector is there."""
     counts: dict[str, dict[str, int]] = {sector: dict.fromkeys(SEVERITIES, 0) for sector in SECTORS}
@@ -63,6 +71,7 @@ def stages(sent: Counter[str], metrics: Mapping[str, Counter[str]]) -> dict[str,
     steps = metrics.get("fengsui_desk_steps", Counter())
     return {
         "gateways": dict(sent),
+        "doors": {"repeated": metrics.get("fengsui_gateway_events_repeated", Counter()).total()},
         "intake": {
             "accepted": events.total(),
             "rejected": sum(n for labels, n in rejected.items() if labels.endswith("/intake")),

@@ -23,19 +23,21 @@ from fengsui.settings import Settings
 
 SETTLE_SECONDS: Final = 600.0
 ARCHIVE_SECONDS: Final = 120.0
+FRAMES_PER_SECOND: Final = 100_000.0  # a connection carries the frames of many devices, two weeks of them in seconds
 
 
 def run_demo(settings: Settings, events: int, seed: int, console: Console) -> dict[str, Any]:
     """The whole journey of a seeded city; returns the figures of `fengsui demo --json`. Raises ServiceError."""
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        settings = settings.model_copy(update={"gateway_frames_per_second": FRAMES_PER_SECOND})
         running = stack.enter_context(engine(settings))
         city = City(seed, events, int(time.time() * 1000))
         officers = Officers(running.settings, city)
         officers.start()
         stack.callback(officers.stop)
         writer = stack.enter_context(closing(EventWriter(_client(running), prefix=running.settings.topic_prefix)))
-        gateways = stack.enter_context(closing(Gateways(running.http_url, writer, scratch)))
+        gateways = stack.enter_context(closing(Gateways(running, writer, scratch)))
         settling = stack.enter_context(closing(Settling(running.settings)))
         with _bar(console, "发送 (delivering)", city.total) as advance:
             began = time.monotonic()
@@ -62,7 +64,8 @@ def _result(running: Engine, city: City, gateways: Gateways, officers: Officers,
         raised.setdefault(clue["clue_id"], (clue, at))
     clues = [clue for clue, _ in raised.values()]
     proof = verify(settings.kafka_client(), settings.topic_prefix, settings.archive_dir, wait=ARCHIVE_SECONDS)
-    metrics = report.counters(httpx.get(f"{url}/metrics", timeout=30).text for url in running.crew.wait_ready())
+    pages = [*running.crew.wait_ready(), running.http_url]
+    metrics = report.counters(httpx.get(f"{url}/metrics", timeout=30).text for url in pages)
     scored = score(city.truth, clues)
     return {
         "events": city.total,

@@ -46,7 +46,9 @@ def test_the_demo_shows_the_whole_journey(tmp_path: Path) -> None:
     assert result["archive_verified"]
     assert result["archived"] > result["events"]
     assert set(result["stages"]) >= {"gateways", "intake", "detect", "clues", "dispatch", "feedback", "learning"}
-    assert sum(result["stages"]["intake"].values()) == result["events"]
+    doors = sum(result["stages"]["doors"].values())
+    assert sum(result["stages"]["intake"].values()) + doors == result["events"]
+    assert {"http", "hj212", "gb26875"} <= result["stages"]["gateways"].keys()
 
 
 @pytest.mark.parametrize(("workload", "peer"), [("W1", "confluent-loop"), ("W2", "kafka-streams")])

@@ -111,7 +111,7 @@ def test_files_named_exist(page: Path) -> None:
 def test_settings_named_exist(page: Path) -> None:
     """Every FENGSUI_ variable is a setting."""
     known = {variable(field) for field in Settings.model_fields}
-    named = set(re.findall(r"FENGSUI_[A-Z_]*[A-Z]", page.read_text("utf-8")))
+    named = set(re.findall(r"FENGSUI_[A-Z0-9_]*[A-Z]", page.read_text("utf-8")))
     assert named <= known
 
 

@@ -1,0 +1,1 @@
+"""Devices: who they are (the register on the topic `devices`), and what they say as events of the subject they watch."""

@@ -1,0 +1,51 @@
+"""What a gateway hands to the pipe: one message of a device, how to make events of it, and whom to tell when Kafka has it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from connectors.devices.device import Device
+from connectors.devices.rows import Rows
+
+ACCEPTED: Final = ""
+
+
+class Protocol_(Protocol):  # noqa: N801 - typing.Protocol has the name
+    """What the pipe needs to know of a protocol."""
+
+    name: str
+
+    def events(self, device: Device, frame: Any, arrived: int, rows: Rows) -> None:
+        """Add a message's events to rows."""
+
+    def sent_at(self, frame: Any) -> int | None:
+        """When the device sent it by its own clock, ms UTC."""
+
+    def password(self, frame: Any) -> str | None:
+        """The password that a message carries; None where its protocol has none in it."""
+
+    def again(self, raw: bytes) -> "Iterable[tuple[str, Any]]":
+        """(key, frame) of the messages in parked bytes."""
+
+
+Done = Callable[[str], None]
+
+
+def nobody(_outcome: str) -> None:
+    """Nobody is told."""
+
+
+@dataclass(slots=True)
+class Item:
+    """One message. `key`: the device's in the register; `raw`: its bytes; `arrived`: ms UTC; `done` is called once, in the pipe's
+    loop, with ACCEPTED when Kafka has all of it (events, dead letters, or the parked message), else with a named reason."""
+
+    protocol: Protocol_
+    key: str
+    frame: Any
+    raw: bytes
+    arrived: int
+    done: Done = field(default=nobody)
+    peer: str = ""  # address it came from; "" where that was checked, or is not known
+    proved: bool = False  # the device has shown who it is by other means (Digest, token, MQTT user)
+    replayed: bool = False  # from the parking topic: never parked again

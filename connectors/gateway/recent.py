@@ -1,0 +1,45 @@
+"""Which event ids this gateway has written lately: what devices send again after a reconnect is not written again.
+
+The engine drops repeats of 24 hours anyway; this keeps them off the topics. Memory: two generations of ids, about 130 bytes each.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from connectors.devices.rows import Row
+
+GENERATION: Final = 100_000
+
+
+class Recent:
+    """At least the last `generation` event ids.
+
+    >>> recent = Recent(2)
+    >>> recent.new([("a",), ("b",), ("a",)], [0, 1, 2])
+    ([('a',), ('b',)], [0, 1])
+    """
+
+    def __init__(self, generation: int = GENERATION) -> None:
+        self._generation = generation
+        self._new: set[object] = set()
+        self._old: set[object] = set()
+
+    def remember(self, ids: Iterable[str]) -> None:
+        """Ids that are written already."""
+        for one in ids:
+            self._add(one)
+
+    def new(self, rows: list[Row], owners: list[int]) -> tuple[list[Row], list[int]]:
+        """The rows (event id first) that were not here before, and their owners; from now on they were."""
+        kept, whose = [], []
+        for row, owner in zip(rows, owners, strict=True):
+            if row[0] not in self._new and row[0] not in self._old:
+                self._add(row[0])
+                kept.append(row)
+                whose.append(owner)
+        return kept, whose
+
+    def _add(self, one: object) -> None:
+        if len(self._new) >= self._generation:
+            self._old, self._new = self._new, set()
+        self._new.add(one)

@@ -1,0 +1,69 @@
+"""The last event ids of the topics, read when a gateway starts: what the one before it wrote, but did not live to answer.
+
+At most so many messages are under way at once (`pipe.MOST_FRAMES`), so that the newest records of each partition are enough.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from connectors.devices.rows import COLUMNS
+from topics.columns import decode_chunk
+from topics.events import KINDS, Kind
+
+log = structlog.get_logger(__name__)
+RECORDS: Final = 20_000  # of each partition
+_SECONDS: Final = 15.0
+_ANSWER_SECONDS: Final = 10.0
+
+
+def newest_ids(client: Mapping[str, Any], prefix: str, records: int = RECORDS) -> Iterator[str]:
+    """Event ids of the newest records of sensors' and cameras' topics. A broker that does not answer in time is told and left:
+    what is written twice then, the engine drops."""
+    consumer = Consumer(
+        {
+            **client,
+            "group.id": "fengsui-tail",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 50,
+            "log_level": 0,
+        }
+    )
+    try:
+        kinds = {prefix + KINDS[code].topic: KINDS[code] for code in COLUMNS}
+        consumer.assign(_starts(consumer, kinds, records))
+        yield from _ids(consumer, kinds)
+    except KafkaException as error:
+        log.warning("gateway.tail", error=str(error)[:200])
+    finally:
+        consumer.close()
+
+
+def _starts(consumer: Consumer, names: Iterable[str], records: int) -> list[TopicPartition]:
+    """Where to begin in each partition that has anything."""
+    places = []
+    for name in names:
+        for number in consumer.list_topics(name, timeout=_ANSWER_SECONDS).topics[name].partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=_ANSWER_SECONDS)
+            if low < high:
+                places.append(TopicPartition(name, number, max(low, high - records)))
+    return places
+
+
+def _ids(consumer: Consumer, kinds: Mapping[str, Kind]) -> Iterator[str]:
+    left, deadline = len(consumer.assignment()), time.monotonic() + _SECONDS
+    while left and time.monotonic() < deadline:
+        values: dict[str, list[bytes | None]] = {}
+        for message in consumer.consume(5_000, 0.05):
+            error = message.error()
+            if error is None:
+                values.setdefault(message.topic() or "", []).append(message.value())
+            elif error.code() == KafkaError._PARTITION_EOF:
+                left -= 1
+        for name, given in values.items():
+            yield from decode_chunk(kinds[name], given).frame["event_id"].drop_nulls().to_list()

@@ -1,0 +1,253 @@
+"""A TCP listener for devices: frames out of streams, under limits, answered when Kafka has them.
+
+A connection that sends too fast, or has too much that Kafka does not have yet, is not read from for a while: TCP tells its
+sender. Silence within a frame, endless garbage, too many connections and too many errors are ended and named.
+"""
+
+import asyncio
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, cast
+
+import structlog
+
+from connectors.gateway.item import ACCEPTED, Item, Protocol_
+from connectors.gateway.limits import Bucket, Limits
+from connectors.gateway.pipe import Pipe
+from connectors.metrics import GatewayMetrics, shared
+from connectors.protocols.stream import Bad, Splitter
+
+log = structlog.get_logger(__name__)
+_BACKLOG: Final = 4096
+_READ_BYTES: Final = 16_384
+_SWEEP_SECONDS: Final = 1.0
+_ENDING: Final = 10  # times the errors a minute that are kept end a connection
+_DETAIL_CHARS: Final = 200
+
+
+class Wire(Protocol_, Protocol):
+    """A protocol on a stream."""
+
+    def splitter(self) -> Splitter[Any]:
+        """A reader of one connection."""
+
+    def key(self, frame: Any) -> str:
+        """The device's key in the register; "" where the frame names none."""
+
+    def answer(self, frame: Any, outcome: str) -> bytes | None:
+        """What the standard sends back once a frame is accepted ("") or refused (a named reason); None: nothing."""
+
+
+@dataclass(slots=True)
+class Door:
+    """A listener: where it listens, and by which limits. `tls`: None for devices that cannot."""
+
+    wire: Wire
+    pipe: Pipe
+    limits: Limits = field(default_factory=Limits)
+    host: str = "127.0.0.1"
+    port: int = 0
+    tls: ssl.SSLContext | None = None
+    metrics: GatewayMetrics | None = None
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+
+
+class TcpServer:
+    """Serves one door in the running event loop: `async with TcpServer(door) as server: server.port`."""
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+        self.metrics = door.metrics or shared()
+        self.connections: set[_Connection] = set()
+        self.by_source: Counter[str] = Counter()
+        self.buffer = memoryview(bytearray(_READ_BYTES))
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert self._server is not None  # noqa: S101 - only after it was started
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def __aenter__(self) -> "TcpServer":
+        loop, door = asyncio.get_running_loop(), self.door
+        self._server = await loop.create_server(
+            lambda: _Connection(self), door.host, door.port, ssl=door.tls, backlog=_BACKLOG, reuse_address=True
+        )
+        self._sweeper = asyncio.create_task(self._sweep())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Take no new connections and end those there are. What was not answered is sent again by its device."""
+        assert self._server is not None and self._sweeper is not None  # noqa: S101, PT018
+        self._sweeper.cancel()
+        self._server.close()
+        for connection in list(self.connections):
+            connection.end("")
+        await self._server.wait_closed()
+
+    async def _sweep(self) -> None:
+        """Look at every connection once a second: one timer for thousands."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            now = time.monotonic()
+            for connection in list(self.connections):
+                connection.look(now)
+
+
+class _Connection(asyncio.BufferedProtocol):
+    __slots__ = (
+        "_bucket", "_counted", "_ending", "_errors", "_heard", "_open", "_paused", "_server", "_splitter", "_transport",
+        "_unanswered", "_waiting", "peer",
+    )  # fmt: skip
+
+    def __init__(self, server: TcpServer) -> None:
+        self._server = server
+        limits = server.door.limits
+        self._splitter = server.door.wire.splitter()
+        self._bucket = Bucket(limits.frames_per_second, limits.burst)
+        self._heard = time.monotonic()
+        self._errors = Bucket(limits.errors_per_minute / 60, limits.errors_per_minute)
+        self._counted = 0
+        self._unanswered = 0
+        self._paused = self._waiting = False
+        self._open = self._ending = False
+        self.peer = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        server, limits = self._server, self._server.door.limits
+        self.peer = str((transport.get_extra_info("peername") or ("",))[0])
+        too_many = len(server.connections) >= limits.connections
+        if too_many or server.by_source[self.peer] >= limits.connections_per_source:
+            reason = "too-many-connections" if too_many else "too-many-of-source"
+            server.metrics.refused_connection(server.door.wire.name, reason)
+            self._transport.abort()
+            return
+        self._open = True
+        server.connections.add(self)
+        server.by_source[self.peer] += 1
+        server.metrics.connected(server.door.wire.name, len(server.connections))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._open:
+            return
+        self._open = False
+        server = self._server
+        server.connections.discard(self)
+        server.by_source[self.peer] -= 1
+        if not server.by_source[self.peer]:
+            del server.by_source[self.peer]
+        server.metrics.connected(server.door.wire.name, len(server.connections))
+        self._take(self._splitter.flush())
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """All connections read into the same few kilobytes, one after the other: what thousands send at once is not in memory."""
+        return self._server.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._heard = time.monotonic()
+        self._take(self._splitter.feed(bytes(self._server.buffer[:nbytes])))
+        self._pause_or_go_on()
+
+    def look(self, now: float) -> None:
+        """Once a second: end what is silent."""
+        silent = now - self._heard
+        limits = self._server.door.limits
+        if self._splitter.held and silent > limits.silence_seconds and not self._paused:
+            self._take(self._splitter.flush())
+        if silent > limits.idle_seconds and not self._unanswered:
+            self.end("idle")
+
+    def end(self, reason: str) -> None:
+        """Close; the reason is counted."""
+        if self._ending:
+            return
+        self._ending = True
+        if reason:
+            self._server.metrics.refused_connection(self._server.door.wire.name, reason)
+        self._transport.abort() if reason and reason != "idle" else self._transport.close()
+
+    def _take(self, found: list[Any]) -> None:
+        if not found or self._ending:
+            return
+        door = self._server.door
+        wire, arrived = door.wire, door.now_ms()
+        for one in found:
+            if isinstance(one, Bad):
+                self._bad(one, arrived)
+                if self._ending:
+                    return
+                continue
+            self._unanswered += 1
+            item = Item(wire, wire.key(one), one, one.raw, arrived, peer=self.peer)
+            item.done = _Answer(self, one)
+            door.pipe.offer(item)
+        wait = self._bucket.take(len(found))
+        if wait and not self._waiting and self._open:
+            self._waiting = True
+            asyncio.get_running_loop().call_later(wait, self._waited)
+
+    def _bad(self, bad: Bad, arrived: int) -> None:
+        """The first errors of a minute are kept, more are counted, far too many end the connection."""
+        door = self._server.door
+        keep = self._errors.allow()
+        detail = f"{self.peer} {bad.detail}"[:_DETAIL_CHARS]
+        door.pipe.reject(door.wire.name, bad.reason, detail, bad.raw, arrived, keep=keep)
+        self._counted = 0 if keep else self._counted + 1
+        if self._counted > _ENDING * door.limits.errors_per_minute:
+            log.warning("gateway.hostile", gateway=door.wire.name, peer=self.peer)
+            self.end("too-many-errors")
+
+    def answered(self, frame: Any, outcome: str) -> None:
+        """A frame of this connection is in Kafka, or was refused."""
+        self._unanswered -= 1
+        answer = self._server.door.wire.answer(frame, outcome)
+        if answer is not None and self._open and not self._transport.is_closing():
+            self._transport.write(answer)
+        if outcome != ACCEPTED and outcome in ("bad-credentials", "bad-source"):
+            self._counted += 1
+        if self._paused:
+            self._pause_or_go_on()
+
+    def pause_writing(self) -> None:
+        """The device does not read its answers: do not read its frames either."""
+        self._waiting = True
+        self._pause_or_go_on()
+
+    def resume_writing(self) -> None:
+        self._waited()
+
+    def _waited(self) -> None:
+        self._waiting = False
+        self._pause_or_go_on()
+
+    def _pause_or_go_on(self) -> None:
+        door = self._server.door
+        stop = self._waiting or self._unanswered >= door.limits.window or door.pipe.full
+        if stop == self._paused or not self._open or self._transport.is_closing():
+            return
+        self._paused = stop
+        if not stop:
+            self._heard = time.monotonic()
+            self._transport.resume_reading()
+            return
+        self._transport.pause_reading()
+        if door.pipe.full:
+            door.pipe.when_room(self._pause_or_go_on)
+
+
+class _Answer:
+    """What is called when a frame is done. A class, not a closure: thousands of them wait."""
+
+    __slots__ = ("_connection", "_frame")
+
+    def __init__(self, connection: _Connection, frame: Any) -> None:
+        self._connection, self._frame = connection, frame
+
+    def __call__(self, outcome: str) -> None:
+        self._connection.answered(self._frame, outcome)
