@@ -10,6 +10,7 @@ from typing import Final
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from connectors.exchange import rules as exchange_rules
 from dashboards import grafana
 from fengsui.cli.common import say
 from rules.schema import filter_schema, rule_schema
@@ -110,6 +111,22 @@ def metrics_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def exchange_page() -> str:
+    """docs/exchange.md: every rule of batch exchange."""
+    lines = [
+        _MADE + "# 批量交换规则 Rules of batch exchange\n",
+        "修正：清洗后计数。提示：保留、计数、列入报告。拒绝：死信并列入报告。跳过：不发送，计数并列入报告。",
+        "mend: cleaned. warn: kept, listed in the report. refuse: a dead letter, listed. skip: not sent, listed. All: counted.",
+        "",
+        "依据：[S] 见于公开来源的字段清单或样例，[M] 凭记忆、待核，GB 为国家标准；“本项目”为我们所定。",
+        "字段清单：1.1 行政检查记录，1.2 行政处罚行为，1.4 双公示（含浙江），1.6 投诉举报，1.9 执法人员。",
+        "Numbers are those lists; [S] seen in a public source, [M] from memory, to be checked; ours: chosen here.",
+        "",
+        exchange_rules.table(),
+    ]
+    return "\n".join(lines)
+
+
 def made() -> dict[Path, str]:
     """Path below the checkout -> text, of everything that is made from code. Raises SchemaChangedError."""
     published = lock.locked() if lock.PATH.exists() else {}
@@ -117,6 +134,7 @@ def made() -> dict[Path, str]:
         Path("docs/topics.md"): topics_page(),
         Path("docs/reasons.md"): reasons_page(),
         Path("docs/metrics.md"): metrics_page(),
+        Path("docs/exchange.md"): exchange_page(),
         grafana.PATH.relative_to(ROOT): grafana.text(),
         Path("docs/schemas/rule.json"): _json(rule_schema()),
         Path("docs/schemas/filter.json"): _json(filter_schema()),

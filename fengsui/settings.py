@@ -116,6 +116,13 @@ class Settings(BaseSettings):
         description="Bearer tokens that may send events, a JSON list. Empty: everybody who reaches the address.",
     )
 
+    # Natural persons
+    person_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key of the tokens that stand for natural persons' ids in batch exchange, 16 characters or more, "
+        "the same on every machine. Empty: made once and kept in the data directory.",
+    )
+
     # Device gateways
     hj212_port: int = Field(
         default=0, ge=-1, le=65_535, description="TCP port of HJ 212. 0: chosen by the system; -1: none."

@@ -29,6 +29,7 @@ for _name, _where in {
     "simulate": "fengsui.cli.simulate:app",
     "send": "fengsui.cli.gateway:send",
     "replay": "fengsui.cli.gateway:replay",
+    "exchange": "fengsui.cli.exchange:exchange",
     "rules": "fengsui.cli.rules:app",
     "lists": "fengsui.cli.lists:app",
     "clues": "fengsui.cli.clues:app",
