@@ -15,6 +15,8 @@ import structlog
 from connectors.devices.registry import Registry
 from connectors.devices.rows import make
 from connectors.gateway.limits import Limits
+from connectors.gateway.messages import Messages
+from connectors.gateway.mqtt import MqttGateway
 from connectors.gateway.parking import Parking
 from connectors.gateway.pipe import Pipe
 from connectors.gateway.recent import Recent
@@ -24,8 +26,8 @@ from connectors.gateway.udp import UdpServer
 from connectors.gateway.wires import Gb26875, Hj212, by_name
 from connectors.http import HttpConfig, RunningServer
 from connectors.producing import EventWriter
+from fengsui.mqtt import mqtt_plan
 from fengsui.settings import Settings, SettingsError
-from topics.events import KINDS
 
 log = structlog.get_logger()
 _READY_SECONDS: Final = 60.0
@@ -67,7 +69,8 @@ async def gateways(settings: Settings) -> AsyncIterator[Addresses]:
     with _written(client, prefix) as writer:
         async with AsyncExitStack() as stack:
             recent = await loop.run_in_executor(None, _before, client, prefix)
-            wires = by_name(Hj212(sm4_keys(settings)), Gb26875())
+            said = (Messages(filters=settings.mqtt_topics), Messages("http"))
+            wires = by_name(Hj212(sm4_keys(settings)), Gb26875(), *said)
             registry = Registry(client, prefix)
             dry = settings.gateway_dry_run
             pipe = Pipe(writer, registry.devices, limits(settings), recent=recent, dry_run=dry)
@@ -92,7 +95,7 @@ def _before(client: dict[str, str | int], prefix: str) -> Recent:
     recent.remember(newest_ids(client, prefix))
     at = 1_700_000_000_000
     row = ("0", "iot", "fire", "uscc:91350100M000100Y43", None, None, None, at, at, "", "0", "0", 0.0, None, None)
-    make(KINDS["iot"], [row, (*row[:3], "uscc:91350100m000100y43", *row[4:])], [0, 0], at)
+    make("iot", [row, (*row[:3], "uscc:91350100m000100y43", *row[4:])], [0, 0], at)
     return recent
 
 
@@ -141,6 +144,8 @@ async def _open(
     if settings.gb26875_udp_port >= 0:
         datagrams = UdpServer(door(wires["gb26875"], settings.gb26875_udp_port), settings.gb26875_udp_allow)
         addresses.ports["gb26875_udp"] = (await stack.enter_async_context(datagrams)).port
+    if settings.mqtt_url.get_secret_value():
+        await stack.enter_async_context(MqttGateway(mqtt_plan(settings), pipe, wires["mqtt"]))
     http = RunningServer.of(_http(settings, pipe))
     task = asyncio.create_task(http.run())
     stack.push_async_callback(_ended, http, task)

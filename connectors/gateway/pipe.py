@@ -17,13 +17,12 @@ import structlog
 
 from connectors.devices.device import Device
 from connectors.devices.registry import Devices, may_send_from
-from connectors.devices.rows import COLUMNS, Rows, make
+from connectors.devices.rows import COLUMNS, Rows, kind_of, make
 from connectors.gateway.item import ACCEPTED, Item
 from connectors.gateway.limits import Bucket, Limits
 from connectors.gateway.recent import Recent
 from connectors.metrics import GatewayMetrics, shared
 from connectors.producing import REJECTED_TOPIC, BrokerGone, EventWriter, Pair, QueueFull, dead_letter
-from topics.events import KINDS
 from topics.records import PARKED
 from topics.wire import encode
 
@@ -125,10 +124,12 @@ class Pipe:
             await asyncio.sleep(self._linger) if not self._tasks else await asyncio.wait(self._tasks, timeout=1)
 
     def _begin(self, batch: list[Item], letters: list[bytes]) -> None:
+        self._recent.mark()
         try:
             made = self._make(batch, letters)
         except Exception:  # a fault of ours: nothing is answered, so that nothing is lost; devices send again
             log.exception("gateway.batch")
+            self._recent.undo()
             self._metrics.rejected("pipe", "processing-failed", len(batch))
             made = _Made({}, ["processing-failed"] * len(batch))
         task = asyncio.create_task(self._finish(batch, made, self._last))
@@ -172,8 +173,8 @@ class Pipe:
 
     def _admit(self, item: Item, device: Device | None) -> str:
         """Whether a message may come in: ACCEPTED or a named reason."""
-        if not item.key:
-            return "no-device"
+        if item.refused or not item.key:
+            return item.refused or "no-device"
         if device is None:
             if item.replayed:
                 return "unknown-device"
@@ -199,34 +200,36 @@ class Pipe:
         self._metrics.rejected(name, reason)
         self._metrics.device_refused(item.key if self._devices.get(item.key) else "", reason)
         if reason != "parking-full" and self._may_park(f"letter of {item.peer or name}"):
-            letters.append(dead_letter(reason, item.key[:128], f"gateway-{name}", item.raw, at=item.arrived))
+            letters.append(
+                dead_letter(reason, item.about or item.key[:128], f"gateway-{name}", item.raw, at=item.arrived)
+            )
 
     def _columns(self, batch: Sequence[Item], rows: Rows, letters: list[bytes]) -> dict[str, list[Pair]]:
         """Records by topic of all rows that were not seen before; letters of what is refused, one a message and reason."""
         records: dict[str, list[Pair]] = {}
         refused = list(rows.refused)
-        for code in COLUMNS:
-            new, owners = self._recent.new(rows.rows[code], rows.owners[code])
-            if len(new) < len(rows.rows[code]):
-                self._metrics.repeated.inc(len(rows.rows[code]) - len(new))
+        for shape, found in rows.rows.items():
+            new, owners = self._recent.new(found, rows.owners[shape], whole=shape not in COLUMNS)
+            if len(new) < len(found):
+                self._metrics.repeated.inc(len(found) - len(new))
             if not new:
                 continue
             arrived = max(batch[owner].arrived for owner in owners)
-            made = make(KINDS[code], new, owners, arrived)
+            made = make(shape, new, owners, arrived)
             refused += made.refused
             if made.pairs:
-                records[KINDS[code].topic] = made.pairs
+                kind = kind_of(shape)
+                records.setdefault(kind.topic, []).extend(made.pairs)
                 gateways = Counter(batch[owner].protocol.name for owner in owners)
                 gateways.subtract(batch[owner].protocol.name for owner, _, _ in made.refused)
                 for gateway, count in gateways.items():
-                    self._metrics.accepted(gateway, code, count)
+                    self._metrics.accepted(gateway, kind.code, count)
         for owner, reason, detail in dict.fromkeys(refused):
             item = batch[owner]
             self._metrics.rejected(item.protocol.name, reason)
             self._metrics.device_refused(item.key, reason)
-            letters.append(
-                dead_letter(reason, f"{item.key} {detail}", f"gateway-{item.protocol.name}", item.raw, at=item.arrived)
-            )
+            told = f"{item.about or item.key} {detail}"
+            letters.append(dead_letter(reason, told, f"gateway-{item.protocol.name}", item.raw, at=item.arrived))
         return records
 
     async def _finish(self, batch: list[Item], made: _Made, before: asyncio.Task[None] | None) -> None:
@@ -269,6 +272,6 @@ def _parked(item: Item) -> Pair:
         "device_id": item.key,
         "protocol": item.protocol.name,
         "received_at": item.arrived,
-        "body": item.raw,
+        "body": item.park or item.raw,
     }
     return item.key.encode(), encode(PARKED, record)
