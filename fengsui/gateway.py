@@ -160,8 +160,9 @@ async def _ended(server: RunningServer, task: asyncio.Task[None]) -> None:
 def _http(settings: Settings, pipe: Pipe) -> HttpConfig:
     tokens = tuple(token.get_secret_value() for token in settings.http_tokens)
     return HttpConfig(
-        pipe.writer, tokens, max_event_bytes=settings.max_event_bytes, host=settings.bind, port=settings.http_port
-    )
+        pipe.writer, tokens, pipe.devices, pipe, settings.gateway_dry_run,
+        max_event_bytes=settings.max_event_bytes, host=settings.bind, port=settings.http_port,
+    )  # fmt: skip
 
 
 def limits(settings: Settings) -> Limits:

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         description="Topic filters, a JSON list. The device's name stands at the first `+` of each.",
     )
     mqtt_group: str = Field(
-        default="fengsui",
+        default="",
         pattern=r"^[^/+#\s]*$",
         description="Gateways of one group share the messages out (`$share/<group>/…`; such subscriptions get no retained "
         "messages). Empty: a subscription of its own.",

@@ -40,8 +40,13 @@ def sent_at(message: Message) -> int | None:
     return None
 
 
-def events(device: Device, message: Message, arrived: int, rows: Rows, source: str = GATEWAY) -> None:
-    """Add a message's events; what cannot be one is refused in its place, and spoils nothing beside it."""
+def events(
+    device: Device, message: Message, arrived: int, rows: Rows, source: str = GATEWAY, *, numbered: bool = False
+) -> None:
+    """Add a message's events; what cannot be one is refused in its place, and spoils nothing beside it.
+
+    `numbered`: an element's number in the message becomes the owner of its rows.
+    """
     if message.payload[:1] == b"\0":
         try:
             _avro(device, message.payload, rows, source)
@@ -54,6 +59,8 @@ def events(device: Device, message: Message, arrived: int, rows: Rows, source: s
         rows.refuse(refused.reason, refused.detail)
         return
     for number, (raw, members) in enumerate(elements):
+        if numbered:
+            rows.owner = number
         try:
             _Element(device, message, arrived, rows, source, number).take(raw, members)
         except Refused as refused:

@@ -79,6 +79,11 @@ class Pipe:
         return self._writer
 
     @property
+    def devices(self) -> Devices:
+        """The register."""
+        return self._devices
+
+    @property
     def full(self) -> bool:
         """Whether nothing more should be read: too much waits for Kafka."""
         return self._frames >= MOST_FRAMES or self._bytes >= MOST_BYTES

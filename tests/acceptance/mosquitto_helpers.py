@@ -39,7 +39,8 @@ class Mosquitto:
         self._write("acl", f"user {READER}\ntopic read fengsui/#\n" + "".join(map(_may, users)))
         self._write(
             "conf",
-            f"user {pwd.getpwuid(os.getuid()).pw_name}\nlistener {self.port} 127.0.0.1\nallow_anonymous false\npassword_file {home}/passwords\nacl_file {home}/acl\n"
+            f"user {pwd.getpwuid(os.getuid()).pw_name}\nlistener {self.port} 127.0.0.1\nallow_anonymous false\n"
+            f"password_file {home}/passwords\nacl_file {home}/acl\n"
             f"persistence true\npersistence_location {home}/\nmax_queued_messages 0\n{more}",
         )
         self._process: subprocess.Popen[bytes] | None = None

@@ -97,7 +97,8 @@ def test_two_gateways_share_a_subscription(settings: Settings, mq: Mosquitto) ->
     for name in NAMES:
         register(settings, f"mqtt:{name}")
     other = settings.model_copy(update={"data_dir": settings.data_dir / "other"})
-    with gateway(settings, mqtt_url=mq.url) as one, gateway(other, mqtt_url=mq.url) as two:
+    told = {"mqtt_url": mq.url, "mqtt_group": "kitchens"}
+    with gateway(settings, **told) as one, gateway(other, **told) as two:
         connected(one)
         connected(two)
         assert send_each(mq, readings(sensors(8), now() - 400_000, 250)) == 2000
@@ -142,7 +143,10 @@ def test_what_comes_while_the_gateway_is_away_waits(settings: Settings, mq: Mosq
 
 
 def test_mosquitto_restarted_in_the_middle(settings: Settings, mq: Mosquitto) -> None:
-    """Sensors and gateway connect again; what was under way either side goes out again; each message is an event once."""
+    """Sensors and gateway connect again; what was under way either side goes out again; each message is an event once.
+
+    A subscription of its own: mosquitto 2.0.11 forgets shared ones when it restarts; what comes before we are back is lost.
+    """
     make_topics(settings)
     register(settings, "mqtt:s0")
     messages = list(readings(sensors(1), now() - 4_000_000, 3000))
@@ -169,7 +173,7 @@ def test_a_storm_of_retained_messages(settings: Settings, mq: Mosquitto) -> None
     sensor, at = sensors(1)[0], now() - 6_000_000
     storm = [(f"fengsui/s0/state/{i}", reading(sensor, at + i * 1000)) for i in range(5000)]
     assert send(mq, storm, retain=True) == 5000
-    told = {"mqtt_url": mq.url, "mqtt_group": "", "mqtt_topics": '["fengsui/+/state/+"]'}
+    told = {"mqtt_url": mq.url, "mqtt_topics": '["fengsui/+/state/+"]'}
     with gateway(settings, **told) as door:
         once(settings, 5000)
         until(lambda: metric(door, "fengsui_mqtt_unacknowledged") == 0)
@@ -253,8 +257,8 @@ def test_a_dry_run_takes_nothing_away(settings: Settings, mq: Mosquitto) -> None
     register(settings, "mqtt:s0")
     other = settings.model_copy(update={"data_dir": settings.data_dir / "other"})
     with (
-        gateway(settings, mqtt_url=mq.url) as door,
-        gateway(other, mqtt_url=mq.url, gateway_dry_run="true") as dry,
+        gateway(settings, mqtt_url=mq.url, mqtt_group="kitchens") as door,
+        gateway(other, mqtt_url=mq.url, mqtt_group="kitchens", gateway_dry_run="true") as dry,
     ):
         connected(door)
         connected(dry)
