@@ -13,18 +13,17 @@ from topics.wire import Refused
 GATEWAY: Final = "mqtt"
 MOST_ELEMENTS: Final = 5_000
 _ELEMENTS: Final = msgspec.json.Decoder(type=list[msgspec.Raw])
-_PARKED: Final = msgspec.msgpack.Decoder(type=tuple[str, bytes, int, bool])
+_PARKED: Final = msgspec.msgpack.Decoder(type=tuple[str, bytes, bool])
 
 Element = tuple[bytes, Any]
 
 
 @dataclass(slots=True)
 class Message:
-    """One message. `mid`: the broker's packet number, 0 where there is none; `retained`: an old one, told on subscribing."""
+    """One message. `retained`: an old one, told on subscribing."""
 
     topic: str
     payload: bytes
-    mid: int = 0
     retained: bool = False
     _read: list[Element] | Refused | None = field(default=None, repr=False)
 
@@ -41,13 +40,13 @@ class Message:
 
     def parked(self) -> bytes:
         """The message as bytes for the parking topic, which `unparked` reads."""
-        return msgspec.msgpack.encode((self.topic, self.payload, self.mid, self.retained))
+        return msgspec.msgpack.encode((self.topic, self.payload, self.retained))
 
 
 def unparked(raw: bytes) -> Message:
     """A message as it was parked. Raises Refused.
 
-    >>> unparked(Message("fengsui/a/events", b"{}", 7).parked()).payload
+    >>> unparked(Message("fengsui/a/events", b"{}").parked()).payload
     b'{}'
     """
     try:

@@ -4,7 +4,7 @@ A message is a JSON object, an array of such, or one event in the Avro wire form
 several (`values`), a finding of a camera (`label`), a CloudEvent (`specversion`) or a whole event of ours (`kind`).
 
 What is sent again has the same event id: the sender's `id`, else device, metric or label, and the sender's `time`. Without either
-it is the message's hash, its packet number and the hour: a broker sends a packet again under the number that it had.
+it is the message's hash and the minute of its arrival: the same value twice in a minute is one event then.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from topics.events import KINDS, Kind
 from topics.jsonform import from_mapping, milliseconds
 from topics.wire import HEADER, Refused, decode_body, writer_of
 
-_HOUR_MS: Final = 3_600_000
+_MINUTE_MS: Final = 60_000
 _NAME_CHARS: Final = 256
 _INT64: Final = 2**63
 _KIND_OF_SCHEMA: Final = {kind.schema.number: kind for kind in KINDS.values()}
@@ -145,9 +145,7 @@ class _Element:
         if time is not None:
             return f"{whose}/{time}"
         digest = hashlib.sha256(self.message.payload).hexdigest()[:16]
-        # A packet without a number is never sent again, so that its own moment tells it from others.
-        packet = f"{self.message.mid}-{self.arrived // _HOUR_MS}" if self.message.mid else str(self.arrived)
-        return f"{whose}/{digest}.{self.number}-{packet}"
+        return f"{whose}/{digest}.{self.number}-{self.arrived // _MINUTE_MS}"
 
 
 def _avro(device: Device, payload: bytes, rows: Rows, source: str) -> None:

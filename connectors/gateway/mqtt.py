@@ -58,6 +58,9 @@ class MqttGateway:
         self.link.client.on_subscribe = self._subscribed
         self._underway: set[_Ack] = set()  # in the pipe
         self._held: dict[_Ack, asyncio.TimerHandle] = {}
+        self._before: dict[
+            int, tuple[bytes, int]
+        ] = {}  # what the last connection left unacknowledged, by packet number
         self._quiet = asyncio.Event()  # nothing is in the pipe
         self._quiet.set()
         self._leaving = False
@@ -94,6 +97,8 @@ class MqttGateway:
         if present:  # what was held comes again
             for ack in list(self._held):
                 self._held.pop(ack).cancel()
+        else:
+            self._before.clear()
         prefix = f"{SHARE}/{self._plan.group}/" if self._plan.group else ""
         names = [prefix + one for one in self._plan.filters]
         if self._plan.options.version == "5":
@@ -106,6 +111,8 @@ class MqttGateway:
     def _down(self, why: str) -> None:
         metrics.CONNECTED.set(0)
         metrics.CONNECTIONS.labels("down").inc()
+        left = (ack for ack in (*self._underway, *self._held) if ack.qos)
+        self._before |= {ack.mid: (ack.item.raw, ack.item.arrived) for ack in left}
         log.warning("mqtt.down", host=self._plan.address.host, error=why)
 
     def _subscribed(self, _client: Any, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
@@ -133,12 +140,19 @@ class MqttGateway:
             refused, topic = "bad-utf8", repr(message._topic)
         if len(payload) > self._plan.message_bytes:
             refused = "too-large"
-        frame = Message(topic, payload, message.mid, message.retain)
+        frame = Message(topic, payload, message.retain)
         key = self._wire.key(topic)
         return Item(
-            self._wire, key, frame, payload, self._plan.now_ms(),
+            self._wire, key, frame, payload, self._arrival(message.mid, payload),
             proved=True, refused=refused, about=f"{key} {topic}"[:300], park=frame.parked(),
         )  # fmt: skip
+
+    def _arrival(self, mid: int, payload: bytes) -> int:
+        """When a message came: of one that comes again after a lost connection, when it came first. Not every broker says so."""
+        first = self._before.get(mid)
+        if mid and first is not None and first[0] == payload:
+            return self._before.pop(mid)[1]
+        return self._plan.now_ms()
 
     def _offer(self, ack: "_Ack") -> None:
         self._underway.add(ack)

@@ -36,7 +36,7 @@ class Callers:
     """Tokens of the settings, and devices of the register under `http:<name>`, each with its password."""
 
     def __init__(self, tokens: Sequence[str], devices: Devices | None = None) -> None:
-        """No tokens: everybody who reaches the address may send (it is 127.0.0.1), devices by name nevertheless their own only."""
+        """No tokens: everybody who reaches the address may send (it is 127.0.0.1); a device still sends its own only."""
         self._tokens = [hashlib.sha256(token.encode()).digest() for token in tokens]
         self._devices = Devices() if devices is None else devices  # one that is empty yet is false
 

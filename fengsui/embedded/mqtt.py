@@ -1,7 +1,7 @@
-"""An embedded MQTT broker (amqtt) for demos and tests: on the loopback address, each user with a password and a topic of its own.
+"""An embedded MQTT broker (rumqttd, in the wheel `iotcore`) for demos and tests: on the loopback address, users with passwords.
 
-It speaks 3.1.1, keeps nothing on disk and has no shared subscriptions (it grants them and delivers nothing): the gateway beside
-it subscribes without a group. A city takes mosquitto, EMQX or whatever it has.
+It speaks 3.1.1 with shared subscriptions, and keeps nothing on disk. It has no access lists: a user of it may publish to every
+topic. A city takes mosquitto, EMQX or whatever it has.
 
 with running(settings, ["kitchen-7"]) as broker:
     settings = settings.model_copy(update=broker.settings())
@@ -27,11 +27,29 @@ from fengsui.embedded.supervise import Command
 from fengsui.settings import Settings
 
 READER: Final = "gateway"
-TOPICS: Final = "fengsui/{}/#"
 _SERVER: Final = Path(__file__).with_name("mqtt_server.py")
 _STOP_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 2.0
 _GRANTED: Final = b"\x20\x02\x00\x00"
+_CONFIG: Final = """\
+id = 0
+[router]
+id = 0
+max_connections = 10010
+max_outgoing_packet_count = 200
+max_segment_size = 104857600
+max_segment_count = 10
+[v4.1]
+name = "v4-1"
+listen = "{host}:{port}"
+next_connection_delay_ms = 1
+[v4.1.connections]
+connection_timeout_ms = 60000
+max_payload_size = 2097152
+max_inflight_count = 200
+dynamic_filters = true
+[v4.1.connections.auth]
+"""
 
 
 class MqttService(Service):
@@ -40,10 +58,9 @@ class MqttService(Service):
     name: ClassVar[str] = "MQTT broker"
 
     def __init__(self, home: Path, users: Iterable[str]) -> None:
-        """Not started yet: `home` takes passwords, configuration and log. Each user may publish to `fengsui/<user>/#`."""
+        """Not started yet: `home` takes configuration and log. `users`: beside the gateway."""
         super().__init__(home)
-        self._users = list(users)
-        self._words = {name: secrets.token_urlsafe(16) for name in (READER, *self._users)}
+        self._words = {name: secrets.token_urlsafe(16) for name in (READER, *users)}
 
     def address(self, user: str = READER) -> Address:
         """Where a user connects, with its password."""
@@ -52,14 +69,16 @@ class MqttService(Service):
     def settings(self) -> dict[str, Any]:
         """The gateway's settings for this broker. They hold a password: do not log them."""
         url = f"mqtt://{READER}:{self._words[READER]}@{LOOPBACK}:{self.port}"
-        return {"mqtt_url": SecretStr(url), "mqtt_version": "3.1.1", "mqtt_group": ""}
+        return {"mqtt_url": SecretStr(url), "mqtt_version": "3.1.1"}
 
     def _command(self, ports: Sequence[int], lock: int) -> Command:
-        passwords, config = self.home / "passwords", self.home / "config.json"
-        _write(passwords, "".join(f"{name}:{_hashed(word)}\n" for name, word in self._words.items()))
-        acl = {name: [TOPICS.format(name)] for name in self._users}
-        given = {"port": ports[0], "passwords": str(passwords), "acl": acl, "readers": [READER]}
-        _write(config, json.dumps(given))
+        """The configuration holds the passwords: the file is for this user alone."""
+        config = self.home / "config.toml"
+        users = "".join(f"{json.dumps(name)} = {json.dumps(word)}\n" for name, word in self._words.items())
+        config.unlink(missing_ok=True)
+        descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(_CONFIG.format(host=LOOPBACK, port=ports[0]) + users)
         return Command([sys.executable, "-I", str(_SERVER), str(config)], self.log, _STOP_SECONDS, lock=lock)
 
     def _answers(self, ports: Sequence[int]) -> bool:
@@ -80,21 +99,6 @@ def _hello(user: str, password: str) -> bytes:
 
 def _text(text: str) -> bytes:
     return struct.pack(">H", len(text)) + text.encode()
-
-
-def _hashed(word: str) -> str:
-    """A random word needs no stretching: hundreds of sensors may connect at once, and amqtt checks each in its one loop."""
-    from pwdlib.hashers.argon2 import Argon2Hasher
-
-    return Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1).hash(word)
-
-
-def _write(path: Path, text: str) -> None:
-    """For this user alone."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 @contextmanager
