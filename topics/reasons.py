@@ -66,7 +66,9 @@ REASONS: dict[str, Reason] = {
             "parking-full", "待登记消息过多", "an unknown device has sent more than is kept for it; it may send again"
         ),
         Reason("bad-credentials", "设备口令有误", "the device's password is missing or wrong"),
-        Reason("not-your-device", "非本设备数据", "an event of another subject, sector or device than the sender's own"),
+        Reason(
+            "not-your-device", "非本设备数据", "an event of another subject, sector or device than the sender's own"
+        ),
         Reason("unknown-payload", "无法识别的上报内容", "neither a reading, a camera's finding nor an event"),
         Reason("no-time", "保留消息缺少时间", "a retained message that does not say when it was"),
         Reason("bad-source", "来源地址不允许", "the device may not send from this address"),

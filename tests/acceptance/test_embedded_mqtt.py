@@ -13,6 +13,7 @@ from connectors.simulate.mqtt import Publisher, publish_all, readings, sensors
 from fengsui.embedded import mqtt
 from fengsui.embedded.mqtt import MqttService
 from fengsui.settings import Settings
+from tests.acceptance.device_helpers import until
 
 pytestmark = pytest.mark.broker
 START = 1_790_000_000_000
@@ -53,10 +54,9 @@ async def subscriber(
             await task
 
 
-async def count(found: list[bytes], wanted: int, seconds: float = 20.0) -> int:
-    deadline = time.monotonic() + seconds
-    while len(set(found)) < wanted and time.monotonic() < deadline:
-        await asyncio.sleep(0.02)
+async def count(found: list[bytes], wanted: int) -> int:
+    """How many different messages there are, once there are so many."""
+    await asyncio.to_thread(until, lambda: len(set(found)) >= wanted)
     return len(set(found))
 
 
@@ -86,9 +86,7 @@ def test_shared_subscriptions_and_rate(served: MqttService) -> None:
             messages = list(readings(sensors(1), START, 5_000))
             started = time.monotonic()
             assert await publish_all(served.address("kitchen"), messages, clients=4) == 5_000
-            deadline = time.monotonic() + 20
-            while len(one) + len(two) < 5_000 and time.monotonic() < deadline:
-                await asyncio.sleep(0.02)
+            await asyncio.to_thread(until, lambda: len(one) + len(two) >= 5_000)
             rate = 5_000 / (time.monotonic() - started)
             assert (len(one) + len(two), min(len(one), len(two)) > 1_000) == (5_000, True)
             print(f"{rate:.0f} messages/s")
