@@ -15,7 +15,7 @@ from fengsui.embedded.kafka import KafkaService
 from fengsui.settings import Settings
 from tests.acceptance.device_helpers import Gateway, gateway, make_topics, register, until
 from tests.acceptance.gateway_helpers import records
-from tests.acceptance.mosquitto_helpers import Mosquitto, mosquitto
+from tests.acceptance.mosquitto_helpers import Mosquitto, certificate, mosquitto
 
 pytestmark = pytest.mark.broker
 NAMES = [f"s{i}" for i in range(8)]
@@ -265,3 +265,20 @@ def test_a_dry_run_takes_nothing_away(settings: Settings, mq: Mosquitto) -> None
         send(mq, readings(sensors(1), now() - 100_000, 40))
         until(lambda: metric(dry, 'fengsui_gateway_frames_total{gateway="mqtt",outcome="accepted"}') == 40)
         once(settings, 40)
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_over_tls(settings: Settings, tmp_path: Path, version: str) -> None:
+    """A broker whose authority is trusted is taken, thousands of messages come through; another's certificate is refused."""
+    make_topics(settings)
+    register(settings, "mqtt:s0")
+    authority = certificate(tmp_path)
+    with mosquitto(tmp_path / "mosquitto", {"s0": "pw-s0"}, tls=tmp_path) as mq:
+        with gateway(settings, mqtt_url=mq.tls_url, mqtt_ca_file=str(authority), mqtt_version=version) as door:
+            connected(door)
+            send(mq, readings(sensors(1), now() - 4_000_000, 3000))
+            once(settings, 3000)
+            until(lambda: metric(door, "fengsui_mqtt_unacknowledged") == 0)
+        with gateway(settings, mqtt_url=mq.tls_url, mqtt_version=version) as door:
+            until(lambda: metric(door, 'fengsui_mqtt_connections_total{outcome="down"}') > 1)
+            assert metric(door, "fengsui_mqtt_connected") == 0
