@@ -56,7 +56,7 @@ def reading(sensor: Sensor, at: int) -> bytes:
     """What a sensor measures at a time (ms UTC), as a payload; the same at each call.
 
     >>> reading(sensors(1)[0], 1_790_000_000_000)
-    b'{"metric":"cold_store_temp","value":-17.22,"unit":"Cel","time":1790000000000}'
+    b'{"metric":"cold_store_temp","value":-17.36,"unit":"Cel","time":1790000000000}'
     """
     phase = 2 * math.pi * (at % _DAY_MS) / _DAY_MS + zlib.crc32(sensor.name.encode()) % 7
     value = round(sensor.mean + sensor.swing * math.sin(phase), 2)

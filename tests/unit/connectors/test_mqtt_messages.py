@@ -1,10 +1,11 @@
 """Payloads of sensor and camera gateways: what becomes an event, what is refused and why, what has which id."""
 
+import json
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.devices.device import Device, parse
@@ -222,12 +223,11 @@ _LIKELY = st.sampled_from(["iot", "video", "fengsui.iot", "1.0", "t", "licence:7
 _OBJECT = st.dictionaries(st.sampled_from(_NAMES), _LIKELY | _JSON, max_size=10)
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=200)
     | st.binary(max_size=60).map(lambda tail: b"\0" + (4001).to_bytes(4, "big") + tail)
-    | (_OBJECT | st.lists(_OBJECT | _JSON, max_size=4)).map(
-        lambda value: __import__("json").dumps(value, ensure_ascii=True).encode()
-    ),
+    | (_OBJECT | st.lists(_OBJECT | _JSON, max_size=4)).map(lambda value: json.dumps(value).encode()),
     st.booleans(),
 )
 def test_nothing_raises(payload: bytes, retained: bool) -> None:
