@@ -58,9 +58,7 @@ class MqttGateway:
         self.link.client.on_subscribe = self._subscribed
         self._underway: set[_Ack] = set()  # in the pipe
         self._held: dict[_Ack, asyncio.TimerHandle] = {}
-        self._before: dict[
-            int, tuple[bytes, int]
-        ] = {}  # what the last connection left unacknowledged, by packet number
+        self._before: dict[int, tuple[bytes, int]] = {}  # left unacknowledged by connections before, by packet number
         self._quiet = asyncio.Event()  # nothing is in the pipe
         self._quiet.set()
         self._leaving = False
