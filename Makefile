@@ -32,7 +32,7 @@ check: setup ## format, lint, types, import rules, fast tests
 
 test: setup ## everything CI runs: check, then acceptance on real services
 	@$(MAKE) --no-print-directory check
-	@scripts/debian_packages.sh libfaketime || true
+	@scripts/debian_packages.sh libfaketime mosquitto || true
 	@$(BIN)/pytest -n 2 --dist loadscope -m "(broker or faults) and not alone" tests
 	@$(BIN)/pytest -m alone tests
 

@@ -18,6 +18,8 @@ from connectors.gateway.episodes import Episodes
 from connectors.gateway.fetching import Fetching
 from connectors.gateway.gat1400 import Gat1400
 from connectors.gateway.limits import Limits
+from connectors.gateway.messages import Messages
+from connectors.gateway.mqtt import MqttGateway
 from connectors.gateway.parking import Parking
 from connectors.gateway.pictures import Pictures
 from connectors.gateway.pipe import Pipe
@@ -32,8 +34,8 @@ from connectors.http.body import Limits as BodyLimits
 from connectors.http.server import Tls
 from connectors.http.viid import Viid, ViidConfig
 from connectors.producing import EventWriter
+from fengsui.mqtt import mqtt_plan
 from fengsui.settings import Settings, SettingsError
-from topics.events import KINDS
 
 log = structlog.get_logger()
 _READY_SECONDS: Final = 60.0
@@ -86,7 +88,8 @@ async def gateways(settings: Settings) -> AsyncIterator[Addresses]:
     with _written(client, prefix) as writer:
         async with AsyncExitStack() as stack:
             recent, episodes = await loop.run_in_executor(None, _before, client, prefix)
-            wires = by_name(Hj212(sm4_keys(settings)), Gb26875(), _cameras(settings, stack))
+            said = (Messages(filters=settings.mqtt_topics), Messages("http"))
+            wires = by_name(Hj212(sm4_keys(settings)), Gb26875(), _cameras(settings, stack), *said)
             registry = Registry(client, prefix)
             dry = settings.gateway_dry_run
             pipe = Pipe(writer, registry.devices, limits(settings), recent=recent, episodes=episodes, dry_run=dry)
@@ -115,7 +118,7 @@ def _before(client: dict[str, str | int], prefix: str) -> tuple[Recent, Episodes
             episodes.remember(frame.select("device_id", "label", "occurred_at").drop_nulls().iter_rows())
     at = 1_700_000_000_000
     row = ("0", "iot", "fire", "uscc:91350100M000100Y43", None, None, None, at, at, "-", "-", "-", 0.0, None, None)
-    make(KINDS["iot"], [row, (*row[:3], "uscc:91350100m000100y43", *row[4:])], [0, 0], at)
+    make("iot", [row, (*row[:3], "uscc:91350100m000100y43", *row[4:])], [0, 0], at)
     return recent, episodes
 
 
@@ -185,6 +188,8 @@ async def _open(
     if settings.gb26875_udp_port >= 0:
         datagrams = UdpServer(door(wires["gb26875"], settings.gb26875_udp_port), settings.gb26875_udp_allow)
         addresses.ports["gb26875_udp"] = (await stack.enter_async_context(datagrams)).port
+    if settings.mqtt_url.get_secret_value():
+        await stack.enter_async_context(MqttGateway(mqtt_plan(settings), pipe, wires["mqtt"]))
     config = _http(settings, pipe, viid)
     addresses.http = _serve(settings, config, settings.http_port, None, stack).url
     if settings.http_tls_port >= 0 and settings.tls_certificate_file and settings.tls_key_file:
@@ -211,6 +216,9 @@ def _http(settings: Settings, pipe: Pipe, viid: Viid) -> HttpConfig:
     return HttpConfig(
         pipe.writer,
         tokens,
+        pipe.devices,
+        pipe,
+        settings.gateway_dry_run,
         max_event_bytes=settings.max_event_bytes,
         host=settings.bind,
         more=tuple(viid.routes()),

@@ -138,6 +138,38 @@ class Settings(BaseSettings):
     gb26875_udp_allow: tuple[str, ...] = Field(
         default=("127.0.0.1",), description="Addresses and networks whose datagrams are read, a JSON list."
     )
+    mqtt_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="MQTT broker to subscribe to, `mqtt://[user:password@]host[:port]` or `mqtts://…`. Empty: none.",
+    )
+    mqtt_version: Literal["3.1.1", "5"] = Field(default="5", description="Version of MQTT to speak.")
+    mqtt_topics: tuple[str, ...] = Field(
+        default=("fengsui/+/events",),
+        description="Topic filters, a JSON list. The device's name stands at the first `+` of each.",
+    )
+    mqtt_group: str = Field(
+        default="",
+        pattern=r"^[^/+#\s]*$",
+        description="Gateways of one group share the messages out (`$share/<group>/…`; such subscriptions get no retained "
+        "messages). Empty: a subscription of its own.",
+    )
+    mqtt_client_id: str = Field(
+        default="",
+        description="Client id, under which the broker keeps what comes while the gateway is away: another one for each "
+        "gateway. Empty: made from the host's name and the data directory.",
+    )
+    mqtt_retained: Literal["take", "skip"] = Field(
+        default="take", description="What becomes of retained messages, which a broker sends on subscribing."
+    )
+    mqtt_receive_maximum: int = Field(
+        default=1_000,
+        ge=1,
+        le=65_535,
+        description="Messages under way at once (MQTT 5; 3.1.1: the broker's own limit).",
+    )
+    mqtt_ca_file: Path | None = Field(
+        default=None, description="PEM file of the authorities to trust with `mqtts://`. Empty: the system's."
+    )
     tls_certificate_file: Path | None = Field(
         default=None, description="PEM file with the certificate (and chain) of TLS listeners."
     )
@@ -249,6 +281,22 @@ class Settings(BaseSettings):
         if url.get_secret_value() and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         return url
+
+    @field_validator("mqtt_url")
+    @classmethod
+    def _mqtt_scheme(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value() and not url.get_secret_value().startswith(("mqtt://", "mqtts://")):
+            raise ValueError("must start with mqtt:// or mqtts://")
+        return url
+
+    @field_validator("mqtt_topics")
+    @classmethod
+    def _mqtt_filters(cls, filters: tuple[str, ...]) -> tuple[str, ...]:
+        for one in filters:
+            levels = one.split("/")
+            if "+" not in levels or "#" in levels[:-1] or any(len(x) > 1 and ("+" in x or "#" in x) for x in levels):
+                raise ValueError("each is a topic filter in which a level of its own is +")
+        return filters
 
     @model_validator(mode="after")
     def _sasl_has_a_user(self) -> Self:

@@ -71,6 +71,11 @@ REASONS: dict[str, Reason] = {
             "parking-full", "待登记消息过多", "an unknown device has sent more than is kept for it; it may send again"
         ),
         Reason("bad-credentials", "设备口令有误", "the device's password is missing or wrong"),
+        Reason(
+            "not-your-device", "非本设备数据", "an event of another subject, sector or device than the sender's own"
+        ),
+        Reason("unknown-payload", "无法识别的上报内容", "neither a reading, a camera's finding nor an event"),
+        Reason("no-time", "保留消息缺少时间", "a retained message that does not say when it was"),
         Reason("bad-source", "来源地址不允许", "the device may not send from this address"),
         Reason("no-session", "设备未注册或保活超时", "the device is not registered, or its keepalive is overdue"),
         Reason("stale-nonce", "认证随机数已失效", "the Digest nonce is too old, not ours, or its count came before"),

@@ -4,7 +4,7 @@ Python works here per reading, not per record of the stream: a device's frame is
 Cost: about 1 us a reading to gather, 3 us to make bytes of (1,000 at a time).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +16,7 @@ from topics.checks import check
 from topics.columns import encode_frame
 from topics.events import KINDS, Kind
 
-Value = str | int | float | None
+Value = str | int | float | bool | None
 Row = tuple[Value, ...]
 IOT: Final = KINDS["iot"]
 VIDEO: Final = KINDS["video"]
@@ -29,11 +29,17 @@ COLUMNS: Final = {
     "video": (*_ENVELOPE, "label", "confidence", "picture", "sha256"),
 }
 NO_CHANNEL: Final = Channel()
+_WHOLE: Final = "whole "  # before the kind: rows that have all of its fields
+
+
+def kind_of(shape: str) -> Kind:
+    """The kind of rows of a shape: a kind's code, or `whole ` and that."""
+    return KINDS[shape.removeprefix(_WHOLE)]
 
 
 @dataclass(slots=True)
 class Rows:
-    """Rows by kind, each with the number of the message it came from (`owner`, set before a message's rows are added)."""
+    """Rows by shape (`kind_of`), each with the number of the message it came from: `owner`, set before its rows are added."""
 
     owner: int = 0
     rows: dict[str, list[Row]] = field(default_factory=lambda: {"iot": [], "video": []})
@@ -85,6 +91,12 @@ class Rows:
         )  # fmt: skip
         self.owners["video"].append(self.owner)
 
+    def event(self, kind: Kind, record: Mapping[str, Value]) -> None:
+        """An event that came whole, with every field of its kind."""
+        shape = _WHOLE + kind.code
+        self.rows.setdefault(shape, []).append(tuple(record[name] for name in kind.schema.columns))
+        self.owners.setdefault(shape, []).append(self.owner)
+
     def refuse(self, reason: str, detail: str = "") -> None:
         """A part of the current message that cannot become an event."""
         self.refused.append((self.owner, reason, detail))
@@ -102,11 +114,12 @@ class Made:
 Keep = Callable[[pl.DataFrame, list[int]], list[bool]]
 
 
-def make(kind: Kind, rows: list[Row], owners: list[int], arrived: int, keep: Keep | None = None) -> Made:
-    """n rows of a kind -> keyed wire values of the good ones, and reasons for the others. `keep`, asked with the good ones and
+def make(shape: str, rows: list[Row], owners: list[int], arrived: int, keep: Keep | None = None) -> Made:
+    """n rows of a shape -> keyed wire values of the good ones, and reasons for the others. `keep`, asked with the good ones and
     their owners in order, says which of them are to be written."""
-    columns = dict(zip(COLUMNS[kind.code], zip(*rows, strict=True), strict=True))
+    kind = kind_of(shape)
     types = kind.schema.columns
+    columns = dict(zip(COLUMNS.get(shape, types), zip(*rows, strict=True), strict=True))
     data = {name: pl.Series(name, columns[name], types[name], strict=False) for name in columns}
     frame = pl.DataFrame(data).with_columns(
         pl.lit(None, dtype).alias(name) for name, dtype in types.items() if name not in data

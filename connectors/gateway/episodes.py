@@ -27,6 +27,26 @@ class Episodes:
     def __init__(self, keys: int = KEYS, openings: int = OPENINGS) -> None:
         self._most, self._openings = keys, openings
         self._known: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
+        self._marked: list[Frame] = []
+
+    def mark(self) -> None:
+        """From here on `undo` takes back."""
+        self._marked.clear()
+
+    def undo(self) -> None:
+        """What was opened since `mark` was not written: it opens when it comes again.
+
+        >>> episodes = Episodes()
+        >>> _ = episodes.opens("cam", "rat", 0, 60)
+        >>> episodes.undo()
+        >>> episodes.opens("cam", "rat", 0, 60)
+        True
+        """
+        for device, label, at in self._marked:
+            times = self._known.get((device, label), [])
+            if at in times:
+                times.remove(at)
+        self._marked.clear()
 
     def opens(self, device: str, label: str, at: int, seconds: int) -> bool:
         """Whether a frame opens an episode (and is to be written); from now on it does."""
@@ -38,6 +58,7 @@ class Episodes:
         if place < len(times) and times[place] - at < reach:
             return False
         self._add(times, at)
+        self._marked.append((device, label, at))
         return True
 
     def remember(self, frames: Iterable[Frame]) -> None:

@@ -48,5 +48,8 @@ class Item:
     done: Done = field(default=nobody)
     peer: str = ""  # address it came from; "" where that was checked, or is not known
     proved: bool = False  # the device has shown who it is by other means (Digest, token, MQTT user)
+    refused: str = ""  # a named reason for which it can only be a dead letter
+    about: str = ""  # what a dead letter says of where it came from; "" where the key says all
+    park: bytes = b""  # what is parked, where `raw` alone would not say enough
     replayed: bool = False  # from the parking topic: never parked again
-    refused: list[str] = field(default_factory=list)  # reasons of its parts that became no event, known before `done`
+    told: list[str] = field(default_factory=list)  # reasons of its parts that became no event, known before `done`

@@ -18,14 +18,13 @@ import structlog
 
 from connectors.devices.device import Device
 from connectors.devices.registry import Devices, may_send_from
-from connectors.devices.rows import COLUMNS, Keep, Rows, make
+from connectors.devices.rows import COLUMNS, Keep, Rows, kind_of, make
 from connectors.gateway.episodes import Episodes
 from connectors.gateway.item import ACCEPTED, Item
 from connectors.gateway.limits import Bucket, Limits
 from connectors.gateway.recent import Recent
 from connectors.metrics import GatewayMetrics, shared
 from connectors.producing import REJECTED_TOPIC, BrokerGone, EventWriter, Pair, QueueFull, dead_letter
-from topics.events import KINDS
 from topics.records import PARKED
 from topics.wire import encode
 
@@ -83,6 +82,11 @@ class Pipe:
         return self._writer
 
     @property
+    def devices(self) -> Devices:
+        """The register."""
+        return self._devices
+
+    @property
     def full(self) -> bool:
         """Whether nothing more should be read: too much waits for Kafka."""
         return self._frames >= MOST_FRAMES or self._bytes >= MOST_BYTES
@@ -128,16 +132,47 @@ class Pipe:
             await asyncio.sleep(self._linger) if not self._tasks else await asyncio.wait(self._tasks, timeout=1)
 
     def _begin(self, batch: list[Item], letters: list[bytes]) -> None:
-        try:
-            made = self._make(batch, letters)
-        except Exception:  # a fault of ours: nothing is answered, so that nothing is lost; devices send again
-            log.exception("gateway.batch")
-            self._metrics.rejected("pipe", "processing-failed", len(batch))
-            made = _Made({}, ["processing-failed"] * len(batch))
-        task = asyncio.create_task(self._finish(batch, made, self._last))
+        task = asyncio.create_task(self._finish(batch, self._surely(batch, letters), self._last))
         self._last = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _surely(self, batch: list[Item], letters: list[bytes]) -> _Made:
+        """What comes of a batch, whatever happens: of a message that nobody can make anything of, a dead letter. Where our
+        surroundings failed (memory, disk), nothing is answered: its device sends it again."""
+        self._recent.mark()
+        self._episodes.mark()
+        kept = list(letters)
+        try:
+            return self._make(batch, letters)
+        except Exception as error:
+            self._recent.undo()
+            self._episodes.undo()
+            if len(batch) > 1:
+                parts = [self._surely([item], kept if i == 0 else []) for i, item in enumerate(batch)]
+                records: dict[str, list[Pair]] = {}
+                for topic, pairs in ((topic, pairs) for part in parts for topic, pairs in part.records.items()):
+                    records.setdefault(topic, []).extend(pairs)
+                return _Made(records, [part.outcomes[0] for part in parts])
+            log.exception("gateway.message", gateway=batch[0].protocol.name if batch else "")
+            blamed = not isinstance(error, MemoryError | OSError | ImportError)
+            return _Made(*self._failed(batch, kept, type(error).__name__, blamed=blamed))
+
+    def _failed(
+        self, batch: list[Item], letters: list[bytes], why: str, *, blamed: bool
+    ) -> tuple[dict[str, list[Pair]], list[str]]:
+        """Records and outcomes of at most one message that could not be worked on."""
+        outcomes = []
+        for item in batch:
+            self._metrics.rejected(item.protocol.name, "processing-failed")
+            outcomes.append(ACCEPTED if blamed else "processing-failed")
+            if blamed:
+                stage = f"gateway-{item.protocol.name}"
+                letters.append(dead_letter("processing-failed", f"{item.key} {why}", stage, item.raw, at=item.arrived))
+        records: dict[str, list[Pair]] = {}
+        if letters and not self._dry_run:
+            records[REJECTED_TOPIC] = [(None, letter) for letter in letters]
+        return records, outcomes
 
     def _make(self, batch: list[Item], letters: list[bytes]) -> _Made:
         rows, outcomes = Rows(), [ACCEPTED] * len(batch)
@@ -164,9 +199,9 @@ class Pipe:
                 skew[device.key] = sent - item.arrived
             rows.owner = number
             item.protocol.events(device, item.frame, item.arrived, rows)
+        records = self._columns(batch, rows, letters)
         self._metrics.devices(seen, skew)
         self._metrics.frames(told)
-        records = self._columns(batch, rows, letters)
         if parked:
             records[PARKING] = parked
         if letters:
@@ -175,8 +210,8 @@ class Pipe:
 
     def _admit(self, item: Item, device: Device | None) -> str:
         """Whether a message may come in: ACCEPTED or a named reason."""
-        if not item.key:
-            return "no-device"
+        if item.refused or not item.key:
+            return item.refused or "no-device"
         if device is None:
             if item.replayed:
                 return "unknown-device"
@@ -202,37 +237,40 @@ class Pipe:
         self._metrics.rejected(name, reason)
         self._metrics.device_refused(item.key if self._devices.get(item.key) else "", reason)
         if reason != "parking-full" and self._may_park(f"letter of {item.peer or name}"):
-            letters.append(dead_letter(reason, item.key[:128], f"gateway-{name}", item.raw, at=item.arrived))
+            letters.append(
+                dead_letter(reason, item.about or item.key[:128], f"gateway-{name}", item.raw, at=item.arrived)
+            )
 
     def _columns(self, batch: Sequence[Item], rows: Rows, letters: list[bytes]) -> dict[str, list[Pair]]:
         """Records by topic of all rows that were not seen before; letters of what is refused, one a message and reason."""
         records: dict[str, list[Pair]] = {}
         refused = list(rows.refused)
-        for code in COLUMNS:
-            new, owners = self._recent.new(rows.rows[code], rows.owners[code])
-            if len(new) < len(rows.rows[code]):
-                self._metrics.repeated.inc(len(rows.rows[code]) - len(new))
+        for shape, found in rows.rows.items():
+            new, owners = self._recent.new(found, rows.owners[shape], whole=shape not in COLUMNS)
+            if len(new) < len(found):
+                self._metrics.repeated.inc(len(found) - len(new))
             if not new:
                 continue
             arrived = max(batch[owner].arrived for owner in owners)
-            made = make(KINDS[code], new, owners, arrived, self._unfolded(batch) if code == "video" else None)
+            keep = self._unfolded(batch) if kind_of(shape).code == "video" else None
+            made = make(shape, new, owners, arrived, keep)
             refused += made.refused
             self._metrics.folded.inc(len(made.folded))
             if made.pairs:
-                records[KINDS[code].topic] = made.pairs
+                kind = kind_of(shape)
+                records.setdefault(kind.topic, []).extend(made.pairs)
                 gateways = Counter(batch[owner].protocol.name for owner in owners)
                 gateways.subtract(batch[owner].protocol.name for owner, _, _ in made.refused)
                 gateways.subtract(batch[owner].protocol.name for owner in made.folded)
                 for gateway, count in gateways.items():
-                    self._metrics.accepted(gateway, code, count)
+                    self._metrics.accepted(gateway, kind.code, count)
         for owner, reason, detail in dict.fromkeys(refused):
             item = batch[owner]
-            item.refused.append(reason)
+            item.told.append(reason)
             self._metrics.rejected(item.protocol.name, reason)
             self._metrics.device_refused(item.key, reason)
-            letters.append(
-                dead_letter(reason, f"{item.key} {detail}", f"gateway-{item.protocol.name}", item.raw, at=item.arrived)
-            )
+            told = f"{item.about or item.key} {detail}"
+            letters.append(dead_letter(reason, told, f"gateway-{item.protocol.name}", item.raw, at=item.arrived))
         return records
 
     def _unfolded(self, batch: Sequence[Item]) -> Keep:
@@ -288,6 +326,6 @@ def _parked(item: Item) -> Pair:
         "device_id": item.key,
         "protocol": item.protocol.name,
         "received_at": item.arrived,
-        "body": item.raw,
+        "body": item.park or item.raw,
     }
     return item.key.encode(), encode(PARKED, record)

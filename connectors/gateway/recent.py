@@ -23,18 +23,41 @@ class Recent:
         self._generation = generation
         self._new: set[object] = set()
         self._old: set[object] = set()
+        self._marked: list[object] = []
+
+    def mark(self) -> None:
+        """From here on `undo` takes back."""
+        self._marked.clear()
+
+    def undo(self) -> None:
+        """What was added since `mark` was not written: it is new when it comes again.
+
+        >>> recent = Recent()
+        >>> _ = recent.new([("a",)], [0])
+        >>> recent.undo()
+        >>> recent.new([("a",)], [0])
+        ([('a',)], [0])
+        """
+        self._new.difference_update(self._marked)
+        self._old.difference_update(self._marked)
+        self._marked.clear()
 
     def remember(self, ids: Iterable[str]) -> None:
         """Ids that are written already."""
         for one in ids:
             self._add(one)
+        self._marked.clear()
 
-    def new(self, rows: list[Row], owners: list[int]) -> tuple[list[Row], list[int]]:
-        """The rows (event id first) that were not here before, and their owners; from now on they were."""
+    def new(self, rows: list[Row], owners: list[int], whole: bool = False) -> tuple[list[Row], list[int]]:
+        """The rows (event id first) that were not here before, and their owners; from now on they were.
+
+        `whole`: the ids are the senders' own, unique for a subject (the fourth column) only.
+        """
         kept, whose = [], []
         for row, owner in zip(rows, owners, strict=True):
-            if row[0] not in self._new and row[0] not in self._old:
-                self._add(row[0])
+            one: object = (row[0], row[3]) if whole else row[0]
+            if one not in self._new and one not in self._old:
+                self._add(one)
                 kept.append(row)
                 whose.append(owner)
         return kept, whose
@@ -43,3 +66,4 @@ class Recent:
         if len(self._new) >= self._generation:
             self._old, self._new = self._new, set()
         self._new.add(one)
+        self._marked.append(one)

@@ -1,13 +1,11 @@
-"""`POST /v1/events`, `/metrics`, `/healthz`, `/readyz`: the HTTP door, as an ASGI application.
+"""`POST /v1/events`, `/v1/readings`, `/metrics`, `/healthz`, `/readyz`: the HTTP door, as an ASGI application.
 
 202 is said only when Kafka has acknowledged every event of the body, dead letters of its bad ones included.
 """
 
 import asyncio
-import hashlib
-import hmac
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -19,9 +17,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from connectors.devices.registry import Devices
+from connectors.gateway.pipe import Pipe
+from connectors.http import readings
 from connectors.http.body import BodyRefused, Limits, read_body, refuse_announced
+from connectors.http.callers import Callers, NotAllowed, own
 from connectors.http.forms import UnknownForm, read_form
-from connectors.http.intake import Refusal, Verdict, judge
+from connectors.http.intake import Verdict, judge
 from connectors.metrics import GatewayMetrics, shared
 from connectors.producing import BrokerGone, Pair, QueueFull, dead_letter
 from topics.events import KINDS, Kind
@@ -29,6 +31,7 @@ from topics.reasons import REASONS
 
 GATEWAY: Final = "http"
 STAGE: Final = "gateway-http"
+_TAKEN, _UNAUTHORISED = 202, 401
 _HANG_UP: Final = (408, 413)
 _THREAD_BYTES: Final = 65_536  # larger bodies are judged beside the event loop, so that others are not kept waiting
 _READY_SECONDS: Final = 1.0
@@ -37,7 +40,8 @@ _log = structlog.get_logger(__name__)
 # Answers that are no event's fault: status -> (code, Chinese, English).
 _ANSWERS: Final[dict[int, tuple[str, str, str]]] = {
     400: ("bad-gzip", "gzip 数据有误", "the gzip data is broken"),
-    401: ("unauthorised", "缺少令牌或令牌无效", "a bearer token is missing or wrong"),
+    401: ("unauthorised", "缺少令牌或令牌无效", "a bearer token, or a device's name and password, is missing or wrong"),
+    403: ("bad-source", "来源地址不允许", "the device may not send from this address"),
     408: ("slow-sender", "请求体发送超时", "the body did not arrive in time"),
     413: ("too-large", "超过大小上限", "larger than the limit"),
     415: ("unknown-form", "不支持的媒体类型或编码", "unsupported media type or encoding"),
@@ -67,10 +71,15 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HttpConfig:
-    """What the HTTP door is given. `tokens` empty: everybody may send (the door is on 127.0.0.1)."""
+    """What the HTTP door is given. `tokens` empty: everybody may send (the door is on 127.0.0.1). `devices` may send their own
+    events, and readings if there is a `pipe`, which is of the loop that serves. `dry_run`: judge, answer, write nothing."""
 
     writer: Writer
     tokens: tuple[str, ...] = field(default=(), repr=False)
+    devices: Devices | None = None
+    pipe: Pipe | None = None
+    dry_run: bool = False
+    pipe_seconds: float = 10.0
     limits: Limits | None = None  # None: a body may be 1 MiB, or as large as one event may be
     max_event_bytes: int = 1_048_576
     queue_seconds: float = 1.0
@@ -88,6 +97,7 @@ def build_app(config: HttpConfig) -> Starlette:
     door = _Door(config)
     routes = [
         Route("/v1/events", door.events, methods=["POST"]),
+        Route("/v1/readings", door.readings, methods=["POST"]),
         Route("/metrics", door.metrics, methods=["GET"]),
         Route("/healthz", door.healthz, methods=["GET"]),
         Route("/readyz", door.readyz, methods=["GET"]),
@@ -100,43 +110,83 @@ class _Door:
         self._config = config
         self._metrics = config.metrics or shared()
         self._limits = config.limits or Limits(body_bytes=max(Limits().body_bytes, config.max_event_bytes))
-        self._tokens = [hashlib.sha256(token.encode()).digest() for token in config.tokens]
+        self._callers = Callers(config.tokens, config.devices)
         self._ready: tuple[float, bool] = (0.0, False)
 
     async def events(self, request: Request) -> Response:
         """Take a body of events; every outcome is an answer with a named reason."""
+        return await self._answered(self._events, request)
+
+    async def readings(self, request: Request) -> Response:
+        """Take what a registered device measured."""
+        return await self._answered(self._readings, request)
+
+    async def _answered(self, take: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
         started = time.monotonic()
         try:
-            response = await self._events(request)
+            response = await take(request)
         except ClientDisconnect:
             response = _answer(408)
+        except NotAllowed as refused:
+            asked = {"WWW-Authenticate": "Bearer"} if refused.status == _UNAUTHORISED else None
+            response = _answer(refused.status, headers=asked)
+        except BodyRefused as refused:
+            response = self._refuse(refused.status, refused.reason, refused.detail)
+        except UnknownForm as unknown:
+            response = self._refuse(415, "unknown-form", str(unknown))
         except Exception:
             _log.exception("intake failed")
             response = _answer(500)
         self._metrics.request(GATEWAY, response.status_code, time.monotonic() - started)
         return response
 
+    async def _body(self, request: Request) -> bytes:
+        """The body under the limits. Raises BodyRefused."""
+        refuse_announced(request.headers.get("content-length"), self._limits)
+        body = await read_body(request.stream(), request.headers.get("content-encoding", ""), self._limits)
+        self._metrics.body(GATEWAY, len(body))
+        return body
+
     async def _events(self, request: Request) -> Response:
-        if not self._allowed(request.headers.get("authorization", "")):
-            return _answer(401, headers={"WWW-Authenticate": "Bearer"})
-        try:
-            refuse_announced(request.headers.get("content-length"), self._limits)
-            encoding = request.headers.get("content-encoding", "")
-            body = await read_body(request.stream(), encoding, self._limits)
-            self._metrics.body(GATEWAY, len(body))
-            form = read_form(request.headers.items(), body, request.query_params.get("kind", ""))
-        except BodyRefused as refused:
-            return self._refuse(refused.status, refused.reason, refused.detail)
-        except UnknownForm as unknown:
-            return self._refuse(415, "unknown-form", str(unknown))
+        caller = await self._callers.of(request.headers.get("authorization", ""), _address(request))
+        body = await self._body(request)
+        form = read_form(request.headers.items(), body, request.query_params.get("kind", ""))
         now = self._config.clock()
-        arguments = (form.items, now, self._config.max_event_bytes)
+        arguments = (own(form.items, caller.device), now, self._config.max_event_bytes)
         large = len(body) > _THREAD_BYTES
         verdict = await asyncio.to_thread(judge, *arguments) if large else judge(*arguments)
+        if self._dry(request):
+            refused = [(one.index, one.reason, one.detail) for one in verdict.refused]
+            return _dry_answer(400 if form.unreadable else _status(verdict), verdict.accepted, refused)
         if form.unreadable:
             self._count(verdict, written=False)
             return _events_answer(400, verdict)
         return await self._write(verdict, now)
+
+    async def _readings(self, request: Request) -> Response:
+        device = await self._callers.device(request.headers.get("authorization", ""), _address(request))
+        if device is None or self._config.pipe is None:
+            raise NotAllowed(_UNAUTHORISED)
+        body, now = await self._body(request), self._config.clock()
+        try:
+            judged = readings.judge(device, body, now)
+        except readings.Unreadable as unreadable:
+            return self._refuse(400, unreadable.refused.reason, unreadable.refused.detail)
+        if self._dry(request):
+            return _dry_answer(readings.status_of("", judged), judged.accepted, judged.refused)
+        try:
+            outcome = await readings.deliver(self._config.pipe, device, body, now, self._config.pipe_seconds)
+        except TimeoutError:
+            return _answer(503, headers={"Retry-After": "5"})
+        status = readings.status_of(outcome, judged)
+        if outcome:
+            return _answer(status, outcome, {"Retry-After": "1"})
+        return _json(status, _told(judged.accepted, judged.refused))
+
+    def _dry(self, request: Request) -> bool:
+        """Whether only to judge: by setting, by `?dry_run=1` or by a header `Dry-Run: 1`."""
+        asked = (request.query_params.get("dry_run", ""), request.headers.get("dry-run", ""))
+        return self._config.dry_run or any(one.lower() in ("1", "true", "yes") for one in asked)
 
     async def _write(self, verdict: Verdict, now: int) -> Response:
         writer, wait = self._config.writer, self._config.queue_seconds
@@ -164,15 +214,6 @@ class _Door:
         # The rest of such a body is not worth reading: hang up instead.
         return _answer(status, detail, {"Connection": "close"} if status in _HANG_UP else None)
 
-    def _allowed(self, authorization: str) -> bool:
-        if not self._tokens:
-            return True
-        scheme, _, token = authorization.partition(" ")
-        given = hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
-        # Every token is compared, so that time tells nothing about which one was nearly right.
-        matches = [hmac.compare_digest(given, known) for known in self._tokens]
-        return scheme.lower() == "bearer" and any(matches)
-
     async def metrics(self, _request: Request) -> Response:
         """Everything the process counts, in the text format of Prometheus."""
         return Response(generate_latest(self._config.registry), media_type=CONTENT_TYPE_LATEST)
@@ -198,15 +239,28 @@ def _status(verdict: Verdict) -> int:
 
 
 def _events_answer(status: int, verdict: Verdict) -> Response:
-    return _json(
-        status, {"accepted": verdict.accepted, "rejected": [_rejected(refusal) for refusal in verdict.refused]}
-    )
+    refused = [(one.index, one.reason, one.detail) for one in verdict.refused]
+    return _json(status, _told(verdict.accepted, refused))
 
 
-def _rejected(refusal: Refusal) -> dict[str, Any]:
-    reason = REASONS[refusal.reason]
-    answer = {"index": refusal.index, "reason": reason.code, "zh": reason.zh, "en": reason.en}
-    return answer | {"detail": refusal.detail} if refusal.detail else answer
+def _dry_answer(status: int, accepted: int, refused: readings.Refusals) -> Response:
+    """What would become of a body: 200 where it would be 202, for nothing was taken."""
+    note = {"dry_run": True, "zh": "试运行：仅校验，未写入", "en": "a dry run: judged only, nothing was written"}
+    return _json(200 if status == _TAKEN else status, note | _told(accepted, refused))
+
+
+def _told(accepted: int, refused: readings.Refusals) -> dict[str, Any]:
+    return {"accepted": accepted, "rejected": [_rejected(*one) for one in refused]}
+
+
+def _rejected(index: int, code: str, detail: str) -> dict[str, Any]:
+    reason = REASONS[code]
+    answer = {"index": index, "reason": reason.code, "zh": reason.zh, "en": reason.en}
+    return answer | {"detail": detail} if detail else answer
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
 
 
 def _answer(status: int, detail: str = "", headers: dict[str, str] | None = None) -> Response:

@@ -196,7 +196,7 @@ class Viid:
         self._config.pipe.offer(item)
         outcome, upload = await future, item.frame
         identity, pictures = upload.id, {reason for reason, _ in upload.refused}
-        reasons = [outcome] if outcome != ACCEPTED else [one for one in item.refused if one not in pictures]
+        reasons = [outcome] if outcome != ACCEPTED else [one for one in item.told if one not in pictures]
         if reasons:
             return Told(identity, reasons[0])
         return Told(identity, note="; ".join(map(answers.words, sorted(pictures))))

@@ -154,23 +154,55 @@ def test_what_cannot_be_an_event_is_a_dead_letter_and_answered() -> None:
     run(work())
 
 
-def test_a_fault_of_ours_answers_nothing() -> None:
-    """What is not answered, devices send again: nothing is lost with it."""
+class Broken(Hj212):
+    """Fails on messages of device A2."""
 
-    class Broken(Hj212):
-        def events(self, *_: Any) -> None:
-            raise ZeroDivisionError
+    def __init__(self, error: type[Exception]) -> None:
+        super().__init__()
+        self._error = error
+
+    def events(self, device: Any, frame: Any, arrived: int, rows: Any) -> None:
+        super().events(device, frame, arrived, rows)
+        if frame.header["MN"] == "A2":
+            raise self._error("odd")
+
+
+def test_a_message_that_nobody_can_work_on_harms_no_other() -> None:
+    """It becomes a dead letter, and is answered; what came with it goes on, each once, also when it is sent again."""
 
     async def work() -> None:
         kafka, answers = Kafka(), list[str]()
-        async with pipe(kafka, devices("A1")) as made:
-            bad = item(frame(), answers.append)
-            bad.protocol = Broken()
+        async with pipe(kafka, devices("A1", "A2", "A3")) as made:
+            for _ in range(2):
+                for name in ("A1", "A2", "A3"):
+                    one = item(frame(name), lambda outcome, name=name: answers.append(name + outcome))  # type: ignore[misc]
+                    one.protocol = Broken(ZeroDivisionError)
+                    made.offer(one)
+                await made.drain()
+        assert answers == ["A1", "A2", "A3"] * 2
+        assert [letter["reason"] for letter in kafka.records("rejected")] == ["processing-failed"] * 2
+        assert kafka.records("rejected")[0]["value"] == frame("A2")
+        assert [event["device_id"] for event in kafka.records("events.iot")] == ["hj212:A1", "hj212:A3"]
+
+    run(work())
+
+
+def test_surroundings_that_fail_blame_no_message() -> None:
+    """No memory, no disk: that message is not answered, and new when it comes again."""
+
+    async def work() -> None:
+        kafka, answers = Kafka(), list[str]()
+        async with pipe(kafka, devices("A1", "A2")) as made:
+            bad = item(frame("A2"), answers.append)
+            bad.protocol = Broken(MemoryError)
+            made.offer(item(frame("A1"), answers.append))
             made.offer(bad)
-            await until(lambda: answers)
-            made.offer(item(frame(second=1), answers.append))
-            await until(lambda: len(answers) == 2)
-        assert answers == ["processing-failed", ""]
+            await made.drain()
+            made.offer(item(frame("A2"), answers.append))
+            await made.drain()
+        assert answers == ["", "processing-failed", ""]
+        assert kafka.records("rejected") == []
+        assert [event["device_id"] for event in kafka.records("events.iot")] == ["hj212:A1", "hj212:A2"]
 
     run(work())
 
