@@ -98,6 +98,12 @@ class City:
         return self._devices
 
     @property
+    def cameras(self) -> pl.DataFrame:
+        """One row a camera: device_id, and the envelope of what it sees."""
+        named = ("device_id", "sector", "subject", "subject_name", "region", "chain")
+        return self._records["video"].select(named).unique("device_id", maintain_order=True)
+
+    @property
     def events(self) -> int:
         """Different good events."""
         return len(self._readings.at) + sum(len(f) for f in self._records.values())

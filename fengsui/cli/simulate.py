@@ -22,6 +22,10 @@ Register = Annotated[
 ]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
 SETTLE_SECONDS: Final = 60.0
+_CLIENTS: Final = 8
+_TICK_SECONDS: Final = 0.05
+_KNOWN_SECONDS: Final = 10.0
+_FINDINGS: Final = ("未戴厨师帽", "未戴口罩", "老鼠", "垃圾桶未盖", "消防通道占用")
 _SUBJECT: Final = "site:simulated-{:06d}"
 
 app = App(name="simulate", help="模拟设备：按各协议发送数据 Simulated devices that speak a protocol to a gateway.")
@@ -71,28 +75,159 @@ def gb26875(
     _run("gb26875", simulated.Speaker(), plan, lambda number: simulated.address(number).hex(), entry)
 
 
-def _run(protocol: str, speaker: Any, plan: _Plan, name: Callable[[int], str], entry: dict[str, Any]) -> None:
+@app.command
+def mqtt(
+    *, devices: Devices = 1000, rate: Rate = 0.0, seconds: Seconds = 60.0,
+    url: Annotated[str, Parameter(env_var="FENGSUI_MQTT_URL")] = "", register: Register = False, json: Json = False,
+) -> None:  # fmt: skip
+    """MQTT 传感器: readings with QoS 1, each sensor on its own topic; counted as answered when the broker has them.
+
+    Args:
+        url: The broker, mqtt://USER:PASSWORD@HOST:PORT. In the environment nobody else sees the password.
+    """
+    from connectors.mqttlink import Address
+
+    plan = _checked(_Plan(devices, rate or devices / 5, seconds, url, register, json))
+    if not url:
+        raise Wrong("which broker? say --url, or set FENGSUI_MQTT_URL")
+    try:
+        address = Address.of(url)
+    except ValueError as error:
+        raise Wrong(f"--url: {error}") from error
+    if register:
+        _register("mqtt", devices, lambda number: f"s{number}", {"sector": "food-drug", "region": "330106"})
+    began = time.monotonic()
+    try:
+        sent = asyncio.run(asyncio.wait_for(_publish(address, plan), seconds + SETTLE_SECONDS))
+    except TimeoutError as error:
+        raise Failed(f"{address.host}:{address.port} did not take everything") from error
+    _tell("mqtt", plan, (sent, 0, sent), began)
+
+
+async def _publish(address: Any, plan: _Plan) -> int:
+    """Rounds of readings, as many a second as asked for; how many the broker acknowledged."""
+    from contextlib import AsyncExitStack
+
+    from connectors.simulate import mqtt as simulated
+
+    sensors = simulated.sensors(plan.devices)
+    async with AsyncExitStack() as stack:
+        lines = [
+            await stack.enter_async_context(simulated.Publisher(address, f"simulated-{number}"))
+            for number in range(min(_CLIENTS, plan.devices))
+        ]
+        began, spoken, sent = time.monotonic(), 0, 0
+        while (elapsed := time.monotonic() - began) < plan.seconds:
+            due, now = int(elapsed * plan.rate), time.time_ns() // 1_000_000
+            parts: list[list[tuple[str, bytes]]] = [[] for _ in lines]
+            for number in range(spoken, due):
+                sensor = number % len(sensors)
+                at = now + number // len(sensors) % 1000  # no two readings of a sensor at the same time
+                parts[sensor % len(lines)].append((sensors[sensor].topic, simulated.reading(sensors[sensor], at)))
+            spoken = due
+            work = (line.publish_all(part) for line, part in zip(lines, parts, strict=True))
+            sent += sum(await asyncio.gather(*work))
+            await asyncio.sleep(_TICK_SECONDS)
+        return sent
+
+
+@app.command
+def gat1400(
+    *, devices: Devices = 20, rate: Rate = 0.0, seconds: Seconds = 60.0,
+    url: Annotated[str, Parameter(help="Base URL of the gateway; default: the one that runs here.")] = "",
+    register: Register = False,
+    password: Annotated[str, Parameter(env_var="FENGSUI_DEVICE_PASSWORD")] = "123456",  # noqa: S107 - nobody's
+    json: Json = False,
+) -> None:  # fmt: skip
+    """GA/T 1400 摄像机: cameras that register by Digest and upload findings with pictures, in turn.
+
+    Args:
+        password: Of all cameras, which also stands in the register with --register.
+    """
+    plan = _checked(_Plan(devices, rate or devices / 5, seconds, url, register, json))
+    run = None if url else read_run(load())
+    if not url and (run is None or not run.http):
+        raise Wrong("no gateway runs here: start `fengsui up`, or say --url")
+    if register:
+        entry = {"sector": "food-drug", "region": "330106", "password": password, "episode_seconds": 0}
+        _register("gat1400", devices, _camera, entry)
+    began = time.monotonic()
+    sent, answered = asyncio.run(_film(url or (run.http if run else ""), plan, password))
+    _tell("gat1400", plan, (sent, 0, answered), began)
+    if answered < sent:
+        raise Failed(f"{sent - answered} findings were not taken")
+
+
+def _camera(number: int) -> str:
+    return f"330106000011900{number:05d}"
+
+
+async def _film(url: str, plan: _Plan, password: str) -> tuple[int, int]:
+    from connectors.simulate.gat1400 import Camera, CameraError
+
+    cameras = [Camera(url, _camera(number), password) for number in range(plan.devices)]
+    try:
+        await asyncio.gather(*(_introduced(camera) for camera in cameras))
+        began, sent = time.monotonic(), 0
+        while (elapsed := time.monotonic() - began) < plan.seconds:
+            due = int(elapsed * plan.rate)
+            work = []
+            for number in range(sent, due):
+                camera = cameras[number % len(cameras)]
+                work.append(
+                    camera.upload([camera.finding(_FINDINGS[number % len(_FINDINGS)], time.time_ns() // 1_000_000)])
+                )
+            await asyncio.gather(*work)
+            sent = due
+            await asyncio.sleep(_TICK_SECONDS)
+        return sent, sum(camera.acknowledged for camera in cameras)
+    except CameraError as error:
+        raise Failed(str(error)) from error
+    finally:
+        for camera in cameras:
+            await camera.__aexit__(None, None, None)
+
+
+async def _introduced(camera: Any) -> None:
+    """Registered, as soon as the gateway has read that it may. Raises CameraError."""
+    from connectors.simulate.gat1400 import CameraError
+
+    deadline = time.monotonic() + _KNOWN_SECONDS
+    while True:
+        try:
+            await camera.register()
+            return
+        except CameraError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_KNOWN_SECONDS / 20)
+
+
+def _checked(plan: _Plan) -> _Plan:
     if plan.devices < 1 or not plan.rate > 0 or not 0 < plan.seconds < float("inf"):
         raise Wrong("--devices, --rate and --seconds must be more than 0")
+    return plan
+
+
+def _run(protocol: str, speaker: Any, plan: _Plan, name: Callable[[int], str], entry: dict[str, Any]) -> None:
+    _checked(plan)
     address = _address(protocol, plan.to)
     if plan.register:
         _register(protocol, plan.devices, name, entry)
     began = time.monotonic()
     counts, settled = asyncio.run(_speak(speaker, address, plan))
-    found = {
-        "protocol": protocol,
-        "devices": plan.devices,
-        "sent": counts.sent,
-        "sent_again": counts.again,
-        "answered": counts.answered,
-        "seconds": round(time.monotonic() - began, 1),
-    }
-    if plan.json:
-        say_json(found)
-    else:
-        say(f"发送 sent {counts.sent:,}，重发 again {counts.again:,}，应答 answered {counts.answered:,}")
+    _tell(protocol, plan, (counts.sent, counts.again, counts.answered), began)
     if not settled:
         raise Failed(f"{counts.sent - counts.answered} messages were not answered within {SETTLE_SECONDS:.0f} s")
+
+
+def _tell(protocol: str, plan: _Plan, counts: tuple[int, int, int], began: float) -> None:
+    sent, again, answered = counts
+    if plan.json:
+        names = {"protocol": protocol, "devices": plan.devices, "sent": sent, "sent_again": again, "answered": answered}
+        say_json(names | {"seconds": round(time.monotonic() - began, 1)})
+    else:
+        say(f"发送 sent {sent:,}，重发 again {again:,}，应答 answered {answered:,}")
 
 
 async def _speak(speaker: Any, address: tuple[str, int], plan: _Plan) -> tuple[Any, bool]:
@@ -125,7 +260,8 @@ def _register(protocol: str, devices: int, name: Callable[[int], str], entry: di
     from connectors.devices.device import sealed
     from fengsui.publishing import put_devices
 
-    common = sealed(entry, f"{protocol}:x")  # one password for all: stretched once
+    # One password for all is stretched once; a digest holds its device's name.
+    common = entry if protocol == "gat1400" else sealed(entry, f"{protocol}:x")
     entries = {
         f"{protocol}:{name(number)}": (common | {"subject": _SUBJECT.format(number)}, None) for number in range(devices)
     }

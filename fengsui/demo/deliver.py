@@ -14,12 +14,12 @@ import polars as pl
 from connectors import files
 from connectors.city import City, Delivery
 from connectors.producing import EventWriter, Pair
-from fengsui.demo import report
-from fengsui.demo.stations import Stations, entry, protocol_of
+from fengsui.demo import devices, report
+from fengsui.demo.devices import protocol_of
+from fengsui.demo.stations import Stations
 from fengsui.embedded import ServiceError
-from fengsui.engine import Engine
 from fengsui.publishing import put_devices
-from topics.columns import encode_frame
+from fengsui.settings import Settings
 from topics.events import KINDS, ORDER, Kind
 
 HTTP_ROWS: Final = 500  # stays well below the body limit
@@ -32,19 +32,15 @@ class Gateways:
     """Delivers a city, round after round in order of arrival; a round is acknowledged before the next begins. What comes by
     different doors comes at the same time; by one door, in order."""
 
-    def __init__(self, running: Engine, writer: EventWriter, scratch: Path) -> None:
-        self._http = httpx.Client(base_url=running.http_url, timeout=60)
-        self._running = running
-        self._writer = writer
-        self._scratch = scratch
-        self._stations: Stations | None = None
+    def __init__(self, http_url: str, writer: EventWriter, stations: Stations, scratch: Path) -> None:
+        self._http = httpx.Client(base_url=http_url, timeout=60)
+        self._writer, self._stations, self._scratch = writer, stations, scratch
         self._lock = threading.Lock()
         self.sent: Counter[str] = Counter()
         self.refused = 0
 
     def deliver(self, city: City, progress: Callable[[int], None]) -> float:
         """Everything the city sends; returns seconds."""
-        self._register(city)
         began = time.monotonic()
         with ThreadPoolExecutor(len(ORDER)) as pool:
             for together in city.rounds():
@@ -58,20 +54,6 @@ class Gateways:
     def close(self) -> None:
         """Let go of connections."""
         self._http.close()
-        if self._stations is not None:
-            self._stations.close()
-
-    def _register(self, city: City) -> None:
-        """Put the city's devices into the register, and await that the gateway knows them."""
-        rows = city.devices.to_dicts()
-        entries = dict(entry(row, number) for number, row in enumerate(rows))
-        put_devices(self._running.settings, {key: (body, None) for key, body in entries.items()})
-        deadline = time.monotonic() + REGISTER_SECONDS
-        while report.gauge(self._http.get("/metrics").text, "fengsui_gateway_devices_registered") < len(entries):
-            if time.monotonic() > deadline:
-                raise ServiceError("the gateway does not know the registered devices")
-            time.sleep(0.05)
-        self._stations = Stations(self._running.ports, {row["device_id"]: i for i, row in enumerate(rows)})
 
     def _all(self, deliveries: list[Delivery]) -> int:
         for delivery in deliveries:
@@ -89,12 +71,12 @@ class Gateways:
             self._by_file(kind, frame)
         elif kind.code == "iot":
             self._by_devices(frame)
-        elif delivery.gateway == "http":
+        elif kind.code == "video":
+            self._count("gat1400", len(frame))
+            self._stations.show(frame)
+        else:
             self._count("http", len(frame))
             self._by_http(frame)
-        else:
-            self._count("kafka", len(frame))
-            self._by_kafka(kind, _pairs(kind, frame))
 
     def _count(self, way: str, events: int) -> None:
         with self._lock:  # several doors at once
@@ -106,10 +88,8 @@ class Gateways:
         for name, count in Counter(ways).items():
             self._count(name, count)
         way = pl.Series(ways)
-        assert self._stations is not None  # noqa: S101 - made before anything is delivered
         self._by_http(frame.filter(way == "http"))
-        self._by_kafka(KINDS["iot"], _pairs(KINDS["iot"], frame.filter(way == "mqtt")))
-        self._stations.send(frame.filter(way.is_in(["hj212", "gb26875"])))
+        self._stations.send(frame.filter(way != "http"))
 
     def _by_http(self, frame: pl.DataFrame) -> None:
         for first in range(0, len(frame), HTTP_ROWS):
@@ -138,6 +118,19 @@ class Gateways:
         self._writer.submit(kind.topic, pairs, ACK_SECONDS).result(ACK_SECONDS)
 
 
-def _pairs(kind: Kind, frame: pl.DataFrame) -> list[Pair]:
-    keys = [subject.encode() for subject in frame["subject"].to_list()]
-    return list(zip(keys, encode_frame(kind.schema, frame), strict=True))
+def registered(settings: Settings, city: City, http_url: str) -> None:
+    """Put the city's devices into the register, and await that the gateway knows them. Raises ServiceError."""
+    entries = devices.register(city)
+    put_devices(settings, {key: (body, None) for key, body in entries.items()})
+    deadline = time.monotonic() + REGISTER_SECONDS
+    with httpx.Client(base_url=http_url, timeout=REGISTER_SECONDS) as http:
+        while report.gauge(http.get("/metrics").text, "fengsui_gateway_devices_registered") < len(entries):
+            if time.monotonic() > deadline:
+                raise ServiceError("the gateway does not know the registered devices")
+            time.sleep(0.05)
+
+
+def taken_by_mqtt(http_url: str) -> int:
+    """How many MQTT messages the gateway says that Kafka has."""
+    counts = report.counters([httpx.get(f"{http_url}/metrics", timeout=30).text])
+    return counts.get("fengsui_gateway_frames", Counter())["mqtt/accepted"]

@@ -71,7 +71,10 @@ def stages(sent: Counter[str], metrics: Mapping[str, Counter[str]]) -> dict[str,
     steps = metrics.get("fengsui_desk_steps", Counter())
     return {
         "gateways": dict(sent),
-        "doors": {"repeated": metrics.get("fengsui_gateway_events_repeated", Counter()).total()},
+        "doors": {
+            name: metrics.get(f"fengsui_gateway_{counted}", Counter()).total()
+            for name, counted in (("repeated", "events_repeated"), ("folded", "frames_folded"))
+        },
         "intake": {
             "accepted": events.total(),
             "rejected": sum(n for labels, n in rejected.items() if labels.endswith("/intake")),

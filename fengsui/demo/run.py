@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,14 +16,17 @@ from connectors.archive.verify import verify
 from connectors.city import City, score
 from connectors.producing import EventWriter
 from fengsui.demo import report
-from fengsui.demo.deliver import Gateways
+from fengsui.demo.deliver import Gateways, registered, taken_by_mqtt
 from fengsui.demo.officers import Officers
 from fengsui.demo.settle import Settling, read_all
+from fengsui.demo.stations import stations
+from fengsui.embedded import mqtt
 from fengsui.engine import Engine, engine
 from fengsui.settings import Settings
 
 SETTLE_SECONDS: Final = 600.0
 ARCHIVE_SECONDS: Final = 120.0
+SENSORS: Final = "city-sensors"  # their user of the MQTT broker
 FRAMES_PER_SECOND: Final = 100_000.0  # a connection carries the frames of many devices, two weeks of them in seconds
 
 
@@ -30,14 +34,20 @@ def run_demo(settings: Settings, events: int, seed: int, console: Console) -> di
     """The whole journey of a seeded city; returns the figures of `fengsui demo --json`. Raises ServiceError."""
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        settings = settings.model_copy(update={"gateway_frames_per_second": FRAMES_PER_SECOND})
-        running = stack.enter_context(engine(settings))
+        broker = stack.enter_context(mqtt.running(settings, [SENSORS]))
+        more = broker.settings() | {"gateway_frames_per_second": FRAMES_PER_SECOND}
+        running = stack.enter_context(engine(settings.model_copy(update=more)))
         city = City(seed, events, int(time.time() * 1000))
         officers = Officers(running.settings, city)
         officers.start()
         stack.callback(officers.stop)
         writer = stack.enter_context(closing(EventWriter(_client(running), prefix=running.settings.topic_prefix)))
-        gateways = stack.enter_context(closing(Gateways(running, writer, scratch)))
+        registered(running.settings, city, running.http_url)
+        numbers = {name: number for number, name in enumerate(city.devices["device_id"].to_list())}
+        said = stack.enter_context(
+            stations(running, broker.address(SENSORS), numbers, partial(taken_by_mqtt, running.http_url))
+        )
+        gateways = stack.enter_context(closing(Gateways(running.http_url, writer, said, scratch)))
         settling = stack.enter_context(closing(Settling(running.settings)))
         with _bar(console, "发送 (delivering)", city.total) as advance:
             began = time.monotonic()

@@ -1,126 +1,110 @@
-"""The city's sensors on the wire: the registered device behind each reading says it in its own protocol, until it is answered.
-
-Ecology and construction speak HJ 212, fire protection GB/T 26875.3. What devices register as says how their numbers become the
-city's again: MN, address, channels.
-"""
+"""The city's sensors and cameras on the wire: each event is said by its device in its own protocol, until it is answered."""
 
 import asyncio
+import contextlib
 import datetime as dt
+import json
 import threading
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any, Final, TypeVar
 
 import polars as pl
 
 from connectors.devices.clock import CHINA
+from connectors.mqttlink import Address
 from connectors.protocols import gb26875, hj212
 from connectors.simulate import gb26875 as fire
 from connectors.simulate import hj212 as station
 from connectors.simulate.fleet import Fleet
+from connectors.simulate.gat1400 import Camera
+from connectors.simulate.mqtt import TOPIC, Publisher
+from fengsui.demo import devices
+from fengsui.demo.devices import protocol_of
+from fengsui.engine import Engine
 
-# Sector -> protocol; the others speak MQTT.
-PROTOCOLS: Final = {"ecology": "hj212", "construction": "hj212", "fire": "gb26875"}
-LINES: Final = 8
+T = TypeVar("T")
+LINES: Final = 8  # connections a protocol
 ANSWER_SECONDS: Final = 120.0
-_CODES: Final = {
-    "cod": "w01018", "ammonia": "w21003", "so2": "a21026", "fume": "a34041", "dust": "a34001", "site_noise": "LA",
-}  # fmt: skip
-_OTHER: Final = "i00001"  # a factor that no table knows: the register says what it is
-# Metric -> analogue type, raw units a unit, and what the register must multiply with.
-_ANALOGUE: Final = {
-    "cable_temp": (3, 10.0, 1.0),
-    "water_pressure": (5, 10_000.0, 1.0),  # MPa, as tenths of a kPa
-    "residual_current": (9, 1.0, 0.01),  # mA, as its sender writes it where the standard has tenths of an ampere
-}
-_PART: Final = {"system_type": 1, "system_addr": 1, "part_type": 40, "part_addr_hex": "01000000"}
+_UPLOAD: Final = 50  # findings a body
 _FAULT, _SHIELDED = 1 << 2, 1 << 3
-PART_NAME: Final = "1-1-40-01000000"
-
-
-def protocol_of(sector: str, metric: str) -> str:
-    """How a sensor speaks.
-
-    >>> protocol_of("fire", "cable_temp"), protocol_of("food-drug", "cold_store_temp")
-    ('gb26875', 'mqtt')
-    """
-    if metric == "claim_fee":  # no sensor: the insurance's own system
-        return "http"
-    return PROTOCOLS.get(sector, "mqtt")
-
-
-def entry(row: Mapping[str, Any], number: int) -> tuple[str, dict[str, Any]]:
-    """Register key and entry of a device of the city: one row of its devices, and its number among them."""
-    body = {
-        name: row[name] for name in ("subject", "sector", "subject_name", "region", "chain", "device_id") if row[name]
-    }
-    metric, unit = row["metric"], row["unit"]
-    protocol = protocol_of(row["sector"], metric)
-    if protocol == "hj212":
-        code = _CODES.get(metric, _OTHER)
-        return f"hj212:{row['device_id']}", body | {"channels": {code: {"metric": metric, "unit": unit}}}
-    if protocol == "gb26875":
-        channel = {"metric": metric, "unit": unit, "scale": _ANALOGUE[metric][2], "device_id": row["device_id"]}
-        return f"gb26875:{fire.address(number).hex()}", body | {"channels": {PART_NAME: channel}}
-    return f"mqtt:{row['device_id']}", body
+_PICTURE_BYTES: Final = 2_000
 
 
 class Stations:
-    """Connections of the city's HJ 212 and GB/T 26875.3 devices, in an event loop of their own."""
+    """Connections of the city's devices, in an event loop of their own. Its methods are called from other threads."""
 
-    def __init__(self, ports: Mapping[str, int], numbers: Mapping[str, int]) -> None:
-        """`ports`: of the gateways, by name; `numbers`: device id -> its number in the city, which is its address."""
-        self._numbers = numbers
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="stations", daemon=True)
-        self._thread.start()
+    def __init__(self, loop: asyncio.AbstractEventLoop, numbers: Mapping[str, int]) -> None:
+        """`numbers`: device id -> its number in the city, which is its address."""
+        self._loop, self._numbers = loop, numbers
         self._sequence = 0
-        self._lines = self._call(self._connect(ports))
+        self._lines: dict[str, Fleet] = {}
+        self._publishers: list[Publisher] = []
+        self._platform: Camera
+        self._accepted: Callable[[], int] = lambda: 0
+        self._published = 0
+
+    async def connect(
+        self, running: Engine, broker: Address, accepted: Callable[[], int], stack: AsyncExitStack
+    ) -> None:
+        """Every line at once. `accepted`: how many MQTT messages the gateway says that Kafka has."""
+        speakers: dict[str, Any] = {"hj212": station.Speaker(), "gb26875": fire.Speaker()}
+        for name, speaker in speakers.items():
+            self._lines[name] = Fleet(speaker, ("127.0.0.1", running.ports[name]), LINES, 1.0)
+            stack.callback(self._lines[name].close)
+        await asyncio.gather(*(fleet.connect() for fleet in self._lines.values()))
+        for i in range(LINES):
+            self._publishers.append(await stack.enter_async_context(Publisher(broker, f"city-{i}")))
+        self._accepted = accepted
+        self._platform = await stack.enter_async_context(
+            Camera(running.http_url, devices.PLATFORM, devices.PLATFORM_PASSWORD)
+        )
+        await self._platform.register()
 
     def send(self, readings: pl.DataFrame) -> None:
-        """Readings of devices of these two protocols; returns when each was answered. Raises TimeoutError."""
+        """Readings of devices that speak HJ 212, GB/T 26875.3 or MQTT; returns when Kafka has all. Raises TimeoutError."""
         self._call(self._send(readings.to_dicts()))
 
-    def close(self) -> None:
-        """Hang up."""
-        for fleet in self._lines.values():
-            self._loop.call_soon_threadsafe(fleet.close)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def show(self, sightings: pl.DataFrame) -> None:
+        """Findings of cameras, with their pictures; returns when Kafka has all. Raises CameraError."""
+        self._call(self._show(sightings.to_dicts()))
 
-    def _call(self, work: Any) -> Any:
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    async def _connect(self, ports: Mapping[str, int]) -> dict[str, Fleet]:
-        speakers: dict[str, Any] = {"hj212": station.Speaker(), "gb26875": fire.Speaker()}
-        lines = {name: Fleet(speaker, ("127.0.0.1", ports[name]), LINES, 1.0) for name, speaker in speakers.items()}
-        await asyncio.gather(*(fleet.connect() for fleet in lines.values()))
-        return lines
-
     async def _send(self, readings: Iterable[Mapping[str, Any]]) -> None:
+        parts: list[list[tuple[str, bytes]]] = [[] for _ in self._publishers]
         for one in readings:
-            protocol = protocol_of(one["sector"], one["metric"])
-            number = self._numbers[one["device_id"]]
-            name, data = self._hj212(one) if protocol == "hj212" else self._gb26875(one, number)
+            protocol, number = protocol_of(one["sector"], one["metric"]), self._numbers[one["device_id"]]
+            if protocol == "mqtt":
+                parts[number % LINES].append((TOPIC.format(one["device_id"]), _mqtt(one)))
+                continue
+            name, data = _hj212(one) if protocol == "hj212" else self._gb26875(one, number)
             self._lines[protocol].say(number % LINES, name, data)
-        settled = await asyncio.gather(*(fleet.settle(ANSWER_SECONDS) for fleet in self._lines.values()))
-        if not all(settled):
+        self._published += sum(map(len, parts))
+        work = [one.publish_all(part) for one, part in zip(self._publishers, parts, strict=True)]
+        settled = await asyncio.gather(*(fleet.settle(ANSWER_SECONDS) for fleet in self._lines.values()), *work)
+        if not all(settled[: len(self._lines)]):
             raise TimeoutError("the gateways did not answer every frame")
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while await asyncio.to_thread(self._accepted) < self._published:  # noqa: ASYNC110 - the broker's word is not Kafka's
+                await asyncio.sleep(0.05)
 
-    def _hj212(self, one: Mapping[str, Any]) -> tuple[str, bytes]:
-        """QN, which with MN names the answer, is the time of sending."""
-        code = _CODES.get(one["metric"], _OTHER)
-        qn = _stamp(one["observed_at"])
-        header = {"QN": qn, "ST": 32, "CN": 2011, "PW": "123456", "MN": one["device_id"], "Flag": 5}
-        fields = {"Rtd": repr(one["value"]), "Flag": one["flag"] or "N"}
-        data = hj212.encode(header, hj212.encode_area({"DataTime": _stamp(one["occurred_at"])}, {code: fields}))
-        return f"{one['device_id']}/{qn}", data
+    async def _show(self, sightings: Sequence[Mapping[str, Any]]) -> None:
+        for first in range(0, len(sightings), _UPLOAD):
+            await self._platform.upload([self._finding(one) for one in sightings[first : first + _UPLOAD]])
+
+    def _finding(self, one: Mapping[str, Any]) -> dict[str, Any]:
+        shot = b"\xff\xd8\xff\xe0" + one["event_id"].encode().ljust(_PICTURE_BYTES, b".") + b"\xff\xd9"
+        more = {"ImageID": one["event_id"], "DeviceID": one["device_id"], "EntryTime": _stamp(one["observed_at"])[:14]}
+        title = devices.title_of(one["label"])
+        return self._platform.finding(title, one["occurred_at"], confidence=one["confidence"], shot=shot, **more)
 
     def _gb26875(self, one: Mapping[str, Any], number: int) -> tuple[int, bytes]:
         """A part under maintenance, or at fault, measures nothing: its device says that instead."""
-        kind, scale, _ = _ANALOGUE[one["metric"]]
+        kind, scale, _ = devices.ANALOGUE[one["metric"]]
         self._sequence = (self._sequence + 1) % 65_536
-        part = _PART | {"time": _local(one["occurred_at"]).isoformat()}
+        part = devices.PART | {"time": _local(one["occurred_at"]).isoformat()}
         if (one["flag"] or "N") == "N":
             unit = gb26875.encode_unit(3, [part | {"analog_type": kind, "analog_raw": round(one["value"] * scale)}])
         else:
@@ -129,6 +113,43 @@ class Stations:
         observed, source = _local(one["observed_at"]), fire.address(number)
         data = gb26875.encode(self._sequence, gb26875.SEND, unit, time=observed, source=source, target=fire.CENTRE)
         return self._sequence, data
+
+
+@contextmanager
+def stations(
+    running: Engine, broker: Address, numbers: Mapping[str, int], accepted: Callable[[], int]
+) -> Iterator[Stations]:
+    """Connected stations for the length of a block, their event loop in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="stations", daemon=True)
+    thread.start()
+    stack = AsyncExitStack()
+    try:
+        made = Stations(loop, numbers)
+        asyncio.run_coroutine_threadsafe(made.connect(running, broker, accepted, stack), loop).result(ANSWER_SECONDS)
+        yield made
+    finally:
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(ANSWER_SECONDS)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def _hj212(one: Mapping[str, Any]) -> tuple[str, bytes]:
+    """QN, which with MN names the answer, is the time of sending."""
+    code = devices.CODES.get(one["metric"], devices.OTHER_CODE)
+    qn = _stamp(one["observed_at"])
+    header = {"QN": qn, "ST": 32, "CN": 2011, "PW": "123456", "MN": one["device_id"], "Flag": 5}
+    fields = {"Rtd": repr(one["value"]), "Flag": one["flag"] or "N"}
+    data = hj212.encode(header, hj212.encode_area({"DataTime": _stamp(one["occurred_at"])}, {code: fields}))
+    return f"{one['device_id']}/{qn}", data
+
+
+def _mqtt(one: Mapping[str, Any]) -> bytes:
+    """A reading as JSON, its times in ms UTC."""
+    body = {name: one[name] for name in ("metric", "value", "unit", "flag")}
+    return json.dumps(body | {"time": one["occurred_at"], "sent": one["observed_at"]}, ensure_ascii=False).encode()
 
 
 def _local(ms: int) -> dt.datetime:

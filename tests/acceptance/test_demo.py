@@ -46,9 +46,13 @@ def test_the_demo_shows_the_whole_journey(tmp_path: Path) -> None:
     assert result["archive_verified"]
     assert result["archived"] > result["events"]
     assert set(result["stages"]) >= {"gateways", "intake", "detect", "clues", "dispatch", "feedback", "learning"}
-    doors = sum(result["stages"]["doors"].values())
-    assert sum(result["stages"]["intake"].values()) + doors == result["events"]
-    assert {"http", "hj212", "gb26875"} <= result["stages"]["gateways"].keys()
+    intake, doors = result["stages"]["intake"], result["stages"]["doors"]
+    # What a device sends again because an answer was late is a repetition more than the city planned.
+    assert intake["accepted"] + intake["rejected"] + doors["folded"] <= result["events"]
+    assert sum(intake.values()) + sum(doors.values()) >= result["events"]
+    sent = result["stages"]["gateways"]
+    assert sent.keys() == {"http", "mqtt", "hj212", "gb26875", "gat1400", "file", "kafka"}
+    assert sum(sent.values()) == result["events"]
 
 
 @pytest.mark.parametrize(("workload", "peer"), [("W1", "confluent-loop"), ("W2", "kafka-streams")])
