@@ -97,14 +97,18 @@ def label_of(texts: Iterable[str], own: Mapping[str, str] | None = None) -> str 
     return next((label for label in map(known, given) if label is not None), None)
 
 
-@lru_cache(10_000)
 def known(text: str) -> str | None:
     """The label of a text by the common names.
 
     >>> known("NO_MASK"), known("Alarm: rat detected"), known("蒸汽"), known("未佩戴口罩"), known("烟雾探测器故障")
     ('no_mask', 'rat', None, 'no_mask', None)
     """
-    plain = _plain(text[:_LONGEST_TEXT])
+    return _known(text[:_LONGEST_TEXT])  # cut before it is remembered: a device may send a megabyte
+
+
+@lru_cache(10_000)
+def _known(text: str) -> str | None:
+    plain = _plain(text)
     bare = " ".join(word for word in plain.split() if word not in _AROUND)  # not inside English: fire extinguisher
     if bare in NAMES:
         return NAMES[bare]

@@ -1,6 +1,7 @@
 """What cameras call their findings: the labels of the rules, a device's own table, and texts that are no finding."""
 
 import doctest
+import weakref
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,18 @@ def test_labels_of_the_packs_can_be_named() -> None:
             }
     assert wanted
     assert wanted - {"motion"} <= set(NAMES.values()), wanted - set(NAMES.values())
+
+
+class _Text(str):
+    """A text that can be asked whether it is still there."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_long_texts_are_not_kept() -> None:
+    """What is remembered of a text is as long as what is looked at, and the label is found there."""
+    text = _Text("有老鼠" + "长" * 1_000_000)
+    kept = weakref.ref(text)
+    assert known(text) == "rat"
+    del text
+    assert kept() is None
