@@ -4,7 +4,7 @@ import csv
 import json as json_format
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from cyclopts import App, Parameter
 
@@ -36,6 +36,9 @@ def add(
     label: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     source: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     via: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    interval_minutes: int | None = None,
+    episode_seconds: int | None = None,
+    clock: Literal["device", "gateway"] | None = None,
     password: Annotated[str, Parameter(env_var="FENGSUI_DEVICE_PASSWORD")] = "",
     until: str = "",
     json: Json = False,
@@ -55,6 +58,9 @@ def add(
         label: NAME=LABEL, may be repeated: what a camera calls a finding, and what we call it.
         source: An address or network that it may send from, may be repeated; default: any.
         via: Key of a platform that may speak for it (GA/T 1400 cascades), may be repeated.
+        interval_minutes: Minutes that one of its minute data stands for (HJ 212), 1 to 1440; default: 10.
+        episode_seconds: Findings of one label so close together are one event (cameras), 0 to 86400; default: 60.
+        clock: Whose time counts, the device's or the gateway's; default: device.
         password: Its password. In the environment nobody else sees it; the register keeps a hash.
         until: The day on which the entry ends, like 2026-12-31; default: never.
     """
@@ -70,6 +76,9 @@ def add(
         "labels": dict(_pair(one) for one in label),
         "sources": list(source),
         "via": list(via),
+        "interval_minutes": interval_minutes,
+        "episode_seconds": episode_seconds,
+        "clock": clock,
         "password": password or None,
     }
     given = {field: value for field, value in body.items() if value not in ("", None, {}, [])}
