@@ -30,6 +30,7 @@ _ROUNDS: Final = (
 )
 _SALT_BYTES: Final = 8
 REALM: Final = "fengsui"
+LONGEST_PASSWORD: Final = 128  # characters
 
 
 class DeviceError(ValueError):
@@ -159,11 +160,16 @@ def _stretched(password: str, salt: str) -> str:
 
 
 def sealed(body: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """An entry as people write it -> as the register keeps it: `password` becomes `secret`, for GA/T 1400 also `digest`."""
+    """An entry as people write it -> as the register keeps it: `password` becomes `secret`, for GA/T 1400 also `digest`.
+
+    Raises DeviceError for a password that no gateway would look at.
+    """
     given = dict(body)
     password = given.pop("password", None)
     if password is None:
         return given
+    if len(str(password)) > LONGEST_PASSWORD:
+        raise DeviceError(f"a password has at most {LONGEST_PASSWORD} characters")
     protocol, _, identity = key.partition(":")
     given["secret"] = seal(str(password))
     if protocol == "gat1400":

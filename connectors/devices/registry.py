@@ -13,7 +13,8 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from connectors.devices.device import Device, DeviceError, parse, proves
+from connectors.devices.device import Device, DeviceError, parse
+from connectors.devices.proofs import Proofs
 from connectors.metrics import shared
 from connectors.stalls import Place, Stalled, Watch
 from topics.wire import Refused, decode
@@ -23,7 +24,6 @@ TOPIC: Final = "devices"
 _POLL_SECONDS: Final = 0.1
 _ANSWER_SECONDS: Final = 10.0
 _BATCH: Final = 1000
-_KNOWN_PROOFS: Final = 100_000
 
 
 class Devices:
@@ -33,7 +33,7 @@ class Devices:
         self._devices: dict[str, tuple[Device, int | None]] = {
             key: (device, None) for key, device in (devices or {}).items()
         }
-        self._proved: dict[tuple[str, str, str], bool] = {}
+        self._proofs = Proofs()
         self._now = now
 
     def get(self, key: str) -> Device | None:
@@ -50,22 +50,18 @@ class Devices:
     def __iter__(self) -> Iterator[Device]:
         return iter([device for device, _ in list(self._devices.values())])
 
-    def proves(self, device: Device, password: str) -> bool:
-        """Whether a password is the device's; a device without one needs none. The answer is remembered: stretching is slow."""
-        if device.secret is None:
-            return True
-        asked = (device.key, device.secret, password)
-        known = self._proved.get(asked)
-        if known is None:
-            if len(self._proved) >= _KNOWN_PROOFS:
-                self._proved.clear()
-            known = self._proved[asked] = proves(device.secret, password)
-        return known
+    def proves(self, device: Device, password: str, peer: str = "") -> bool:
+        """Whether a password, said from an address, is the device's; a device without one needs none.
+
+        Wrong ones are limited for each device and address: beyond that everything is wrong for a while.
+        """
+        return device.secret is None or self._proofs.judge(device.key, device.secret, password, peer)
 
     def put(self, key: str, device: Device | None, ends: int | None = None) -> None:
         """Register, change or (None) forget a device; `ends` in ms UTC."""
         if device is None:
             self._devices.pop(key, None)
+            self._proofs.forget(key)
         else:
             self._devices[key] = (device, ends)
 

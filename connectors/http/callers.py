@@ -62,7 +62,7 @@ class Callers:
         device = self._devices.get(f"{PROTOCOL}:{name}")
         if device is None or device.secret is None:  # without a secret anybody could be it
             return None
-        if not await asyncio.to_thread(self._devices.proves, device, password):
+        if not await asyncio.to_thread(self._devices.proves, device, password, address):
             return None
         if not may_send_from(device, address):
             raise NotAllowed(403)

@@ -138,6 +138,25 @@ def test_who_is_let_in(how: dict[str, Any], tokens: tuple[str, ...], status: int
     assert post(EVENT, tokens=tokens, **how).status_code == status
 
 
+def test_guesses_are_limited_by_address() -> None:
+    """After ten wrong passwords of one address also the right one is refused there, and nowhere else."""
+
+    async def run() -> list[int]:
+        known = devices()
+        app = build_app(
+            HttpConfig(Kept(), devices=known, metrics=GatewayMetrics(CollectorRegistry()), clock=lambda: NOW)
+        )
+        found = []
+        for address, passwords in (("10.0.0.1", ["wrong"] * 10 + ["se.cret"]), ("10.0.0.2", ["se.cret"])):
+            transport = httpx.ASGITransport(app, client=(address, 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
+                for password in passwords:
+                    found.append((await client.post("/v1/events", json=EVENT, auth=("k1", password))).status_code)
+        return found
+
+    assert asyncio.run(run()) == [401] * 11 + [202]
+
+
 def test_readings() -> None:
     """202 once Kafka has them; the register's names; what is wrong by index, and as a dead letter with the body."""
     writer = Kept()

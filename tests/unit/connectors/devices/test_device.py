@@ -1,10 +1,16 @@
 """Entries of the device register: what is taken, what is refused and how it is said, secrets that stay so."""
 
+import doctest
 import json
+import weakref
 
+import msgspec
 import pytest
 
-from connectors.devices.device import DeviceError, parse, proves, seal, sealed
+from connectors.devices import device as device_module
+from connectors.devices import proofs as proofs_module
+from connectors.devices.device import Device, DeviceError, parse, proves, seal, sealed
+from connectors.devices.proofs import Proofs
 from connectors.devices.registry import Devices, in_networks
 from topics.identifiers import uscc_check_digit
 
@@ -76,6 +82,84 @@ def test_answers_about_passwords_are_remembered_by_the_secret_they_were_given_fo
     assert known.proves(first, "old")
     assert not known.proves(second, "old")
     assert known.proves(second, "new")
+
+
+def guarded(password: str = "old") -> Device:  # noqa: S107 - of a device that exists here only
+    return parse("hj212:A1", json.dumps(GOOD | {"secret": seal(password)}))
+
+
+@pytest.fixture
+def stretched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The passwords that were stretched."""
+    found: list[str] = []
+    really = device_module._stretched
+
+    def stretch(password: str, salt: str) -> str:
+        found.append(password)
+        return really(password, salt)
+
+    monkeypatch.setattr(device_module, "_stretched", stretch)
+    return found
+
+
+def test_a_right_password_is_stretched_once_and_no_other_after_it(stretched: list[str]) -> None:
+    known, device = Devices(), guarded()
+    del stretched[:]
+    assert [known.proves(device, password) for password in ("old", "old", "new", "old")] == [True, True, False, True]
+    assert stretched == ["old"]
+
+
+def test_guesses_are_limited_for_each_device_and_address(stretched: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten at once, one each six seconds; then the right one has to wait too. Other addresses and devices do not notice."""
+    clock = [0.0]
+    monkeypatch.setattr("connectors.devices.registry.Proofs", lambda: Proofs(lambda: clock[0]))
+    known, device = Devices(), guarded()
+    del stretched[:]
+    for number in range(100):
+        assert not known.proves(device, f"{number:06}", "10.0.0.1")
+    assert len(stretched) == 10
+    assert not known.proves(device, "old", "10.0.0.1")
+    assert known.proves(device, "old", "10.0.0.2")
+    assert known.proves(msgspec.structs.replace(device, key="hj212:A2"), "old", "10.0.0.1")
+    clock[0] = 6.1
+    assert known.proves(device, "old", "10.0.0.1")
+    assert not known.proves(device, "one more", "10.0.0.1")
+    assert not known.proves(device, "old", "10.0.0.1")
+
+
+def test_nothing_of_wrong_passwords_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the clear nor without bound; the right one not in the clear either."""
+    monkeypatch.setattr("connectors.devices.proofs._GUESSERS", 3)
+    known, device = Devices(), guarded()
+    passwords = [_Password("old"), *(_Password(f"{number:06}") for number in range(20))]
+    kept = [weakref.ref(password) for password in passwords]
+    for number, password in enumerate(passwords):
+        assert known.proves(device, password, f"10.0.0.{number}") == (number == 0)
+    del password, passwords
+    assert [one() for one in kept] == [None] * len(kept)
+    assert len(known._proofs._guesses) == 3
+
+
+class _Password(str):
+    """A text that can be asked whether it is still there."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_long_passwords_are_wrong(stretched: list[str]) -> None:
+    """Without stretching; so none is sealed."""
+    with pytest.raises(DeviceError, match="128"):
+        sealed(GOOD | {"password": "x" * 129}, "hj212:A1")
+    known, device = Devices(), guarded("x" * 129)
+    del stretched[:]
+    assert not known.proves(device, "x" * 129)
+    assert stretched == []
+    assert known.proves(guarded("x" * 128), "x" * 128)
+
+
+def test_proofs_examples() -> None:
+    """The examples in the docstrings hold."""
+    assert doctest.testmod(proofs_module).failed == 0
 
 
 def test_networks() -> None:
