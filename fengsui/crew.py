@@ -22,7 +22,18 @@ from fengsui.settings import Settings
 
 log = structlog.get_logger()
 READY_SECONDS: Final = 120.0
-_GATEWAYS: Final = ("gateway_", "http_tls_", "hj212_", "gb26875_", "gat1400_", "mqtt_", "tls_", "sm4_", "picture")
+_GATEWAYS: Final = (
+    "gateway_",
+    "http_tls_",
+    "http_connections",
+    "hj212_",
+    "gb26875_",
+    "gat1400_",
+    "mqtt_",
+    "tls_",
+    "sm4_",
+    "picture",
+)
 # glibc gives each thread an arena of its own, and what one has freed no other can use: of 750 MB a worker needs 690.
 MEMORY: Final = {"MALLOC_ARENA_MAX": "2"}
 _POLL_SECONDS: Final = 0.1
@@ -205,10 +216,11 @@ class Crew:
         """kill -9 of whoever has not been well for long, or does not get as far as to answer; `_mend` does the rest."""
         well: dict[int, float] = {}
         while not self._stopping.wait(_HEALTH_SECONDS):
-            for pid in [child.pid for child in self._children if child.alive]:
+            for i, pid in [(i, child.pid) for i, child in enumerate(self._children) if child.alive]:
                 url, now = self._url(pid), time.monotonic()
                 patience = _HUNG_SECONDS if url else READY_SECONDS
-                if url and _answers(f"{url}/healthz", _HEALTH_SECONDS):
+                # A worker says so itself when it is stuck; a gateway that refuses is busy, and alive.
+                if url and _answers(f"{url}/healthz", _HEALTH_SECONDS, in_any_way=i >= self._workers):
                     well[pid] = now
                 elif now - well.setdefault(pid, now) > patience:
                     log.warning("worker.hung", pid=pid, seconds=patience)
@@ -223,9 +235,9 @@ class Crew:
             log.warning("worker.start", worker=i, error=str(error))
 
 
-def _answers(url: str, seconds: float) -> bool:
-    """Whether a page says that all is well, in time."""
+def _answers(url: str, seconds: float, *, in_any_way: bool = False) -> bool:
+    """Whether a page says that all is well, in time; or `in_any_way` answers at all."""
     try:
-        return httpx.get(url, timeout=seconds).status_code == httpx.codes.OK
+        return httpx.get(url, timeout=seconds).status_code == httpx.codes.OK or in_any_way
     except httpx.HTTPError:
         return False

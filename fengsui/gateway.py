@@ -31,7 +31,7 @@ from connectors.gateway.wires import Gb26875, Hj212, by_name
 from connectors.http import HttpConfig, RunningServer
 from connectors.http.app import build_app
 from connectors.http.body import Limits as BodyLimits
-from connectors.http.server import Tls
+from connectors.http.server import Room, Tls
 from connectors.http.viid import Viid, ViidConfig
 from connectors.producing import EventWriter
 from fengsui.mqtt import mqtt_plan
@@ -53,7 +53,7 @@ class Addresses:
 
 def run_gateway(settings: Settings, on_ready: Callable[[Addresses], None] | None = None) -> None:
     """Run until SIGTERM or Ctrl-C. Raises SettingsError, OSError (a port that is taken)."""
-    _more_files(settings.gateway_connections)
+    _more_files(settings.gateway_connections + settings.http_connections)
     asyncio.run(_run(settings, on_ready))
 
 
@@ -200,7 +200,7 @@ async def _open(
 def _serve(
     settings: Settings, config: HttpConfig, port: int, files: Tls | None, stack: AsyncExitStack
 ) -> RunningServer:
-    http = RunningServer(build_app(config), settings.bind, port, config.head_seconds, files)
+    http = RunningServer(build_app(config), settings.bind, port, config.head_seconds, files, Room.of(config))
     task = asyncio.create_task(http.run())
     stack.push_async_callback(_ended, http, task)
     return http
@@ -221,6 +221,8 @@ def _http(settings: Settings, pipe: Pipe, viid: Viid) -> HttpConfig:
         settings.gateway_dry_run,
         max_event_bytes=settings.max_event_bytes,
         host=settings.bind,
+        connections=settings.http_connections,
+        connections_per_source=settings.http_connections_per_source,
         more=tuple(viid.routes()),
     )
 

@@ -106,6 +106,18 @@ class Settings(BaseSettings):
         le=65_535,
         description="The same over TLS (needs a certificate). 0: chosen by the system; -1: none.",
     )
+    http_connections: int = Field(
+        default=5_000,
+        ge=1,
+        le=100_000,
+        description="Open connections that a port of intake takes; 127.0.0.1 has no limit.",
+    )
+    http_connections_per_source: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="Open connections it takes from one address: raise it where a proxy or NAT stands before many.",
+    )
     metrics_port: int = Field(default=0, ge=0, le=65_535, description="Port of /metrics. 0: chosen by the system.")
     max_event_bytes: int = Field(
         default=1_048_576, ge=1024, le=4_194_304, description="Larger ones are refused (HTTP 413)."

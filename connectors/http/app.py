@@ -84,6 +84,8 @@ class HttpConfig:
     max_event_bytes: int = 1_048_576
     queue_seconds: float = 1.0
     head_seconds: float = 10.0
+    connections: int = 5_000
+    connections_per_source: int = 1_000
     host: str = "127.0.0.1"
     port: int = 0
     metrics: GatewayMetrics | None = None

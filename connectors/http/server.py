@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from connectors.http.app import HttpConfig, build_app
+from connectors.http.app import GATEWAY, HttpConfig, build_app
+from connectors.metrics import GatewayMetrics, shared
 
 _HOST: Final = "127.0.0.1"
 _HEAD_BYTES: Final = 65_536
-_CONNECTIONS: Final = 512
 _START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 5
 
@@ -32,6 +33,23 @@ class Tls:
     clients: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many connections a server takes, in all and from one address; more are closed at once, and counted.
+
+    Those of this machine itself are not limited: whoever looks after the process must always reach it.
+    """
+
+    connections: int = 5_000
+    per_source: int = 1_000
+    metrics: GatewayMetrics | None = None
+
+    @classmethod
+    def of(cls, config: HttpConfig) -> "Room":
+        """The room of a configuration."""
+        return cls(config.connections, config.connections_per_source, config.metrics)
+
+
 class ServerError(RuntimeError):
     """The server did not come up."""
 
@@ -40,18 +58,24 @@ class RunningServer:
     """A server that answers on `port`; `stop()` lets requests under way finish, then returns. Safe from any thread."""
 
     def __init__(
-        self, app: Starlette, host: str = _HOST, port: int = 0, head_seconds: float = 10.0, tls: Tls | None = None
+        self,
+        app: Starlette,
+        host: str = _HOST,
+        port: int = 0,
+        head_seconds: float = 10.0,
+        tls: Tls | None = None,
+        room: Room | None = None,
     ) -> None:
         """Binds at once (port 0: chosen by the system); serves when run. Raises OSError."""
         self._host, self._scheme = host, "https" if tls else "http"
         self._socket = socket.create_server((host, port), backlog=1024)
-        self._server = _Server(_uvicorn_config(app, head_seconds, tls))
+        self._server = _Server(_uvicorn_config(app, _guarded(head_seconds, room or Room()), tls))
         self._thread: threading.Thread | None = None
 
     @classmethod
     def of(cls, config: HttpConfig) -> "RunningServer":
         """The HTTP door of a configuration."""
-        return cls(build_app(config), config.host, config.port, config.head_seconds)
+        return cls(build_app(config), config.host, config.port, config.head_seconds, room=Room.of(config))
 
     @property
     def port(self) -> int:
@@ -133,11 +157,25 @@ class _Server(uvicorn.Server):
         self.up.set()
 
 
-def _guarded(head_seconds: float) -> type[H11Protocol]:
-    """uvicorn's HTTP/1.1 protocol, which also ends connections whose request head does not come in time."""
+def _guarded(head_seconds: float, room: Room) -> type[H11Protocol]:
+    """uvicorn's HTTP/1.1 protocol, which takes so many connections and ends those whose request head does not come in time.
+
+    Not uvicorn's own limit: with so many connections open, idle ones too, it answers every request with 503.
+    """
+    guests = _Guests(room)
 
     class Guarded(H11Protocol):
+        _guest: str | None = None  # its address, where it is counted
+        _refused = False
+
         def connection_made(self, transport: Any) -> None:
+            source, own = (_host(transport.get_extra_info(name)) for name in ("peername", "sockname"))
+            if not is_local(source, own):
+                self._refused = not guests.enter(source)
+                if self._refused:
+                    transport.abort()
+                    return
+                self._guest = source
             super().connection_made(transport)
             self._head_timer = self.loop.call_later(head_seconds, self._head_is_late)
 
@@ -149,6 +187,11 @@ def _guarded(head_seconds: float) -> type[H11Protocol]:
                 self._head_timer.cancel()
 
         def connection_lost(self, exc: Exception | None) -> None:
+            if self._refused:
+                return
+            if self._guest is not None:
+                guests.leave(self._guest)
+                self._guest = None
             self._head_timer.cancel()
             super().connection_lost(exc)
 
@@ -162,8 +205,50 @@ def _guarded(head_seconds: float) -> type[H11Protocol]:
     return Guarded
 
 
-def _uvicorn_config(app: Starlette, head_seconds: float, tls: Tls | None) -> uvicorn.Config:
-    config = _plain_config(app, head_seconds)
+class _Guests:
+    """Connections of other machines."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._count = 0
+        self._by_source: Counter[str] = Counter()
+
+    def enter(self, source: str) -> bool:
+        """Whether one more is taken; else it is counted why not."""
+        room, full = self._room, self._count >= self._room.connections
+        if full or self._by_source[source] >= room.per_source:
+            reason = "too-many-connections" if full else "too-many-of-source"
+            (room.metrics or shared()).refused_connection(GATEWAY, reason)
+            return False
+        self._count += 1
+        self._by_source[source] += 1
+        return True
+
+    def leave(self, source: str) -> None:
+        """One that was taken has ended."""
+        self._count -= 1
+        self._by_source[source] -= 1
+        if not self._by_source[source]:
+            del self._by_source[source]
+
+
+def is_local(source: str, own: str = "") -> bool:
+    """Whether a connection is this machine's own; `own`: the address that it came to.
+
+    >>> is_local("127.0.0.1"), is_local("::1"), is_local("::ffff:127.0.0.1"), is_local("10.0.0.1", "10.0.0.1")
+    (True, True, True, True)
+    >>> is_local("10.0.0.1", "10.0.0.2"), is_local("")
+    (False, False)
+    """
+    return source in ("::1", own or "::1") or source.removeprefix("::ffff:").startswith("127.")
+
+
+def _host(address: tuple[Any, ...] | None) -> str:
+    return str(address[0]) if address else ""
+
+
+def _uvicorn_config(app: Starlette, protocol: type[H11Protocol], tls: Tls | None) -> uvicorn.Config:
+    config = _plain_config(app, protocol)
     if tls is not None:
         config.ssl_certfile, config.ssl_keyfile, config.ssl_ca_certs = tls.certificate, tls.key, _text(tls.clients)
         config.ssl_cert_reqs = ssl.CERT_REQUIRED if tls.clients else ssl.CERT_NONE
@@ -174,17 +259,16 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _plain_config(app: Starlette, head_seconds: float) -> uvicorn.Config:
+def _plain_config(app: Starlette, protocol: type[H11Protocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=_guarded(head_seconds),
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=_CONNECTIONS,
         h11_max_incomplete_event_size=_HEAD_BYTES,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )

@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import doctest
 import gzip
 import json
+import resource
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +17,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from connectors.http import HttpConfig, Limits, RunningServer, serving
+from connectors.http import server as server_module
 from connectors.metrics import GatewayMetrics
 from connectors.producing import BrokerGone, Pair, QueueFull
+from tests.acceptance.house import wait_until
 from topics.events import Kind
 from topics.wire import decode
 
@@ -297,3 +302,52 @@ def test_ten_thousand_headers(door: Door) -> None:
     with contextlib.suppress(httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadError):  # it may hang up first
         assert door.post(event(), many).status_code == 400
     assert door.post(event(), LINES).status_code == 202
+
+
+def taken(door: Door, source: str) -> socket.socket | None:
+    """A connection from an address, which has been answered once; None where it was ended instead."""
+    line = socket.create_connection(("127.0.0.1", door.server.port), 20, (source, 0))
+    try:
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        if line.recv(100).startswith(b"HTTP/1.1 200"):
+            return line
+    except OSError:  # ended before we had written
+        pass
+    line.close()
+    return None
+
+
+@pytest.mark.parametrize("door", [{"connections": 4, "connections_per_source": 2}], indirect=True)
+def test_no_more_connections_than_there_may_be(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In all and from one address; those over it are ended at once and counted; this machine's own are always taken."""
+    monkeypatch.setattr(server_module, "is_local", lambda source, _own: source == "127.0.0.9")
+    with contextlib.ExitStack() as stack:
+        lines = [taken(door, f"127.0.0.{number}") for number in (1, 1, 1, 2, 2, 3, 9, 9)]
+        for line in filter(None, lines):
+            stack.callback(line.close)
+        assert [line is not None for line in lines] == [True, True, False, True, True, False, True, True]
+        ended = "fengsui_gateway_connections_ended_total"
+        for reason in ("too-many-of-source", "too-many-connections"):
+            assert door.registry.get_sample_value(ended, {"gateway": "http", "reason": reason}) == 1
+        assert lines[0] is not None
+        lines[0].close()
+        again: list[socket.socket | None] = []
+        wait_until(lambda: bool(again.append(taken(door, "127.0.0.3")) or again[-1]), 10, "room for another")
+        for line in filter(None, again):
+            stack.callback(line.close)
+
+
+def test_idle_connections_are_in_nobodys_way(door: Door) -> None:
+    """Six hundred cameras that keep their connections: health and events are answered as ever."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    with contextlib.ExitStack() as stack:
+        for _ in range(600):
+            stack.enter_context(socket.create_connection(("127.0.0.1", door.server.port), 20))
+        assert door.client.get("/healthz").status_code == 200
+        assert door.post(event(), LINES).status_code == 202
+
+
+def test_server_examples() -> None:
+    """The examples in the docstrings hold."""
+    assert doctest.testmod(server_module).failed == 0

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from fengsui import crew as module
-from fengsui.crew import Crew, address_file
+from fengsui.crew import Crew, address_file, environment
 from fengsui.embedded.supervise import Child, Command
 from fengsui.health import health_app
 from fengsui.settings import Settings
@@ -69,6 +69,32 @@ def test_a_hung_worker_is_started_again(
         status[0] = ill
         wait_until(lambda: crew.pids != first, 20, "another worker")
         status[0] = 200
+
+
+@pytest.mark.parametrize(("status", "stays"), [(503, True), (404, True), (0, False)])
+def test_a_gateway_that_answers_in_any_way_is_left_alone(
+    status: int, stays: bool, page: tuple[str, list[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may refuse because it is busy; to be killed it must not answer at all."""
+    for name, seconds in (("_HEALTH_SECONDS", 0.1), ("_HUNG_SECONDS", 0.5), ("_SHORTEST_SECONDS", 0.05)):
+        monkeypatch.setattr(module, name, seconds)
+    url, answers = page
+    monkeypatch.setattr(Sleepers, "url", url)
+    with Sleepers(Settings(data_dir=tmp_path), 0, gateway=True) as crew:
+        first = crew.pids
+        answers[0] = status
+        if stays:
+            threading.Event().wait(2.0)
+            assert crew.pids == first
+        else:
+            wait_until(lambda: crew.pids != first, 20, "another gateway")
+        answers[0] = 200
+
+
+def test_a_gateway_is_handed_its_limits(tmp_path: Path) -> None:
+    """What was not left as it is goes to it by environment."""
+    given = environment(Settings(data_dir=tmp_path, http_connections=7, http_connections_per_source=3))
+    assert (given["FENGSUI_HTTP_CONNECTIONS"], given["FENGSUI_HTTP_CONNECTIONS_PER_SOURCE"]) == ("7", "3")
 
 
 def test_health_is_a_question_of_tasks_that_get_on() -> None:
