@@ -123,10 +123,11 @@ def _before(client: dict[str, str | int], prefix: str) -> tuple[Recent, Episodes
 
 
 def _cameras(settings: Settings, stack: AsyncExitStack) -> Gat1400:
-    """GA/T 1400, with the directory of pictures."""
-    pictures = Pictures(settings.pictures_dir, settings.picture_bytes)
+    """GA/T 1400, with the directory of pictures. In a dry run nothing is stored, and nobody is asked for anything."""
+    dry = settings.gateway_dry_run
+    pictures = Pictures(settings.pictures_dir, settings.picture_bytes, dry_run=dry)
     stack.callback(pictures.close)
-    return Gat1400(pictures, Fetching(settings.picture_hosts, settings.picture_bytes))
+    return Gat1400(pictures, Fetching(() if dry else settings.picture_hosts, settings.picture_bytes))
 
 
 def _viid(settings: Settings, pipe: Pipe, devices: Devices, wire: Gat1400) -> Viid:

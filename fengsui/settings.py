@@ -227,7 +227,9 @@ class Settings(BaseSettings):
         "addresses only where they are on it themselves.",
     )
     gateway_dry_run: bool = Field(
-        default=False, description="Judge and count what devices send, answer them, and write nothing to Kafka."
+        default=False,
+        description="Judge and count what devices send, answer them, and write nothing: neither to Kafka nor pictures, which are "
+        "not fetched either.",
     )
 
     # Engine

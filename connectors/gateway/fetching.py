@@ -9,6 +9,7 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -18,6 +19,8 @@ import httpx
 _REDIRECTS: Final = 3
 _MOVED: Final = (301, 302, 303, 307, 308)
 _OK: Final = 200
+_AT_ONCE: Final = 16  # fetches of one request: so many pictures may be in memory
+_RESOLVERS: Final = ThreadPoolExecutor(4, "resolve")  # a name server that hangs holds up nothing else
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -95,7 +98,7 @@ class Fetching:
 
     async def _address(self, host: str) -> str:
         """An address of a host that may be asked. Raises FetchError."""
-        found = await asyncio.to_thread(self.resolve, host)
+        found = await asyncio.get_running_loop().run_in_executor(_RESOLVERS, self.resolve, host)
         for address in found:
             if self._listed(address) or ipaddress.ip_address(address).is_global:
                 return address
@@ -115,6 +118,25 @@ class Fetching:
                 if ip in ipaddress.ip_network(one, strict=False):
                     return True
         return False
+
+
+class Fetches:
+    """The fetches of one upload request: several at once, and all of them within one deadline, so that hosts which hang cost the
+    request no more time than one of them."""
+
+    def __init__(self, fetching: Fetching) -> None:
+        """In the event loop that fetches; the time runs from now."""
+        self._fetching = fetching
+        self._ends = asyncio.get_running_loop().time() + fetching.seconds
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def fetch(self, url: str) -> bytes:
+        """The bytes behind a URL that is allowed. Raises FetchError."""
+        try:
+            async with asyncio.timeout_at(self._ends), self._slots:
+                return await self._fetching.fetch(url)
+        except TimeoutError:
+            raise FetchError("not within the time of its request") from None
 
 
 def _at(url: str, address: str) -> str:

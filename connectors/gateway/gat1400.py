@@ -15,7 +15,7 @@ from connectors.devices import gat1400 as gat1400_events
 from connectors.devices.device import Device
 from connectors.devices.gat1400 import Finding, Shown, Upload, findings_of, key_of
 from connectors.devices.rows import Rows
-from connectors.gateway.fetching import FetchError, Fetching
+from connectors.gateway.fetching import FetchError, Fetches, Fetching
 from connectors.gateway.pictures import PictureRefused, Pictures
 from connectors.protocols.gat1400 import Message, Object, decode_value, read_json
 from connectors.protocols.gat1400_objects import ENVELOPES, Picture, text
@@ -61,37 +61,42 @@ class Gat1400:
         body = {name: {ENVELOPES[name].member: [one.fields]}, _OURS: {"device": key}}
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
-    async def prepared(self, one: Object) -> Upload:
-        """An object with its pictures in the directory. Raises TimeoutError when closing."""
-        upload = Upload([], one.id or "")
-        for finding in findings_of(one):
-            shown: list[Shown] = []
-            for number, picture in enumerate(finding.object.pictures):
-                if number >= self._most:
-                    self._refuse(upload, PictureRefused("too-many-pictures", f"{len(finding.object.pictures)}"))
-                    break
-                shown += await self._shown(picture, upload)
-            if not finding.object.pictures:
-                shown = await self._linked(finding.object)
-            shown.sort(key=lambda one: one.sha256 is None)  # what is fixed stands first
-            upload.findings.append(Finding(finding.object, finding.title, tuple(shown)))
+    def fetches(self) -> Fetches:
+        """What fetches the pictures of one upload request, within one deadline that begins now."""
+        return Fetches(self._fetching)
+
+    async def prepared(self, one: Object, fetches: Fetches | None = None) -> Upload:
+        """An object with its pictures in the directory. `fetches`: of the request that it came in. Raises TimeoutError when
+        closing."""
+        upload, ours = Upload([], one.id or ""), fetches or self.fetches()
+        found = list(findings_of(one))
+        shown = await asyncio.gather(*(self._pictures(finding.object, upload, ours) for finding in found))
+        for finding, pictures in zip(found, shown, strict=True):
+            pictures.sort(key=lambda picture: picture.sha256 is None)  # what is fixed stands first
+            upload.findings.append(Finding(finding.object, finding.title, tuple(pictures)))
         return upload
 
-    async def _shown(self, picture: Picture, upload: Upload) -> list[Shown]:
+    async def _pictures(self, one: Object, upload: Upload, fetches: Fetches) -> list[Shown]:
+        """The pictures of an object, or those that it names without describing them, as vehicles do."""
+        if not one.pictures:
+            urls = filter(None, (text(one.fields.get(name)) for name in _URLS))
+            return list(await asyncio.gather(*(self._reference(url, {}, fetches) for url in urls)))
+        if len(one.pictures) > self._most:
+            self._refuse(upload, PictureRefused("too-many-pictures", f"{len(one.pictures)}"))
+        kept = one.pictures[: self._most]
+        shown = await asyncio.gather(*(self._shown(picture, upload, fetches) for picture in kept))
+        return [picture for some in shown for picture in some]
+
+    async def _shown(self, picture: Picture, upload: Upload, fetches: Fetches) -> list[Shown]:
         if picture.data is not None:
             try:
                 return [await self.pictures.take(picture.data, picture.fields)]
             except PictureRefused as refused:
                 self._refuse(upload, refused)
-        return [await self._reference(picture.path, picture.fields)] if picture.path else []
+        return [await self._reference(picture.path, picture.fields, fetches)] if picture.path else []
 
-    async def _linked(self, one: Object) -> list[Shown]:
-        """Vehicles name their pictures without describing them."""
-        found = (text(one.fields.get(name)) for name in _URLS)
-        return [await self._reference(url, {}) for url in found if url]
-
-    async def _reference(self, url: str, fields: dict[str, Any]) -> Shown:
-        """A picture by its address: fetched and stored where its host is allowed, else as the device says."""
+    async def _reference(self, url: str, fields: dict[str, Any], fetches: Fetches) -> Shown:
+        """A picture by its address: fetched and stored where its host is allowed and answers, else as the device says."""
         ours = url.lower().startswith("sha256:")  # only what is stored here is called so
         named = Shown(("named:" if ours else "") + "%20".join(url.split())[:_LONGEST_REFERENCE])
         metrics = self.pictures.metrics
@@ -99,7 +104,7 @@ class Gat1400:
             metrics.picture("referenced")
             return named
         try:
-            kept = await self.pictures.keep(await self._fetching.fetch(url), fields)
+            kept = await self.pictures.keep(await fetches.fetch(url), fields)
         except (FetchError, PictureRefused) as error:
             metrics.picture("unreachable")
             log.warning("pictures.unreachable", error=str(error)[:200])

@@ -87,13 +87,16 @@ def compare(data: bytes, fields: Mapping[str, Any]) -> None:
 class Pictures:
     """The directory of pictures. Safe to use from several threads, event loops and processes at once."""
 
-    def __init__(self, root: Path, most_bytes: int = 2_097_152, metrics: GatewayMetrics | None = None) -> None:
-        """Made when first written to; what a gateway left half written there is swept away."""
-        self.root, self.most_bytes = root, most_bytes
+    def __init__(
+        self, root: Path, most_bytes: int = 2_097_152, metrics: GatewayMetrics | None = None, *, dry_run: bool = False
+    ) -> None:
+        """Made when first written to; what a gateway left half written there is swept away. `dry_run`: judge pictures only."""
+        self.root, self.most_bytes, self._dry_run = root, most_bytes, dry_run
         self.metrics = metrics or shared()
         self._pool = ThreadPoolExecutor(_THREADS, "pictures")
         self._closing = threading.Event()
-        self._sweep()
+        if not dry_run:
+            self._sweep()
 
     def close(self) -> None:
         """Wait for no disk any more."""
@@ -110,6 +113,8 @@ class Pictures:
         loop = asyncio.get_running_loop()
         form = form_of(data)
         sha256 = await loop.run_in_executor(self._pool, _hashed, data, fields or {})
+        if self._dry_run:
+            return Shown(f"sha256:{sha256}.{form}", sha256)
         wait = _SHORTEST_SECONDS
         while not self._closing.is_set():
             try:

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from connectors.devices.gat1400 import GATEWAY, device_of, is_standard, key_of
 from connectors.devices.registry import Devices
+from connectors.gateway.fetching import Fetches
 from connectors.gateway.gat1400 import Gat1400, unprepared
 from connectors.gateway.item import ACCEPTED, Item
 from connectors.gateway.limits import Bucket
@@ -142,10 +143,10 @@ class Viid:
             raise Denied(400, "unknown-envelope", f"{message.kind} is no upload", caller.label)
         if len(message.items) > _MOST_OBJECTS:
             raise Denied(413, "too-large", f"{len(message.items)} objects", caller.label)
-        arrived = self._config.clock_ms()
+        arrived, fetches = self._config.clock_ms(), self._config.wire.fetches()
         try:
             async with asyncio.timeout(self._config.answer_seconds):
-                ready = await asyncio.gather(*(self._ready(caller, item, arrived) for item in message.items))
+                ready = await asyncio.gather(*(self._ready(caller, item, arrived, fetches) for item in message.items))
                 told = await asyncio.gather(*map(self._answered, ready))  # into the pipe in the order of the body
         except TimeoutError:
             raise Denied(503, "broker-gone", f"not written within {self._config.answer_seconds:g} s") from None
@@ -166,7 +167,7 @@ class Viid:
             raise Denied(401, "no-session", identity[:40])
         return _Caller(key, registered=True)
 
-    async def _ready(self, caller: "_Caller", one: Object | Fault, arrived: int) -> Item | Told:
+    async def _ready(self, caller: "_Caller", one: Object | Fault, arrived: int, fetches: Fetches) -> Item | Told:
         """One object, its pictures stored; or why it is refused."""
         if isinstance(one, Fault):
             self._reject(one.reason, f"{caller.key} {one.detail}", b"", arrived)
@@ -179,7 +180,7 @@ class Viid:
             self._metrics.device_refused(caller.label, reason)
             return Told(one.id or "", reason)
         if self._config.devices.get(key) is not None:
-            return Item(wire, key, await wire.prepared(one), raw, arrived, proved=True)
+            return Item(wire, key, await wire.prepared(one, fetches), raw, arrived, proved=True)
         if self._parked.level < 0:
             self._parked.take(0)
             self._metrics.rejected(GATEWAY, "parking-full")

@@ -4,8 +4,12 @@ import asyncio
 import base64
 import doctest
 import hashlib
+import os
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,10 +19,12 @@ from prometheus_client import CollectorRegistry
 
 from connectors.gateway import fetching as fetching_module
 from connectors.gateway import pictures as pictures_module
-from connectors.gateway.fetching import FetchError, Fetching
+from connectors.gateway.fetching import FetchError, Fetches, Fetching
 from connectors.gateway.pictures import PictureRefused, Pictures, compare, decoded, form_of
 from connectors.metrics import GatewayMetrics
 from connectors.simulate.gat1400 import picture
+from fengsui.gateway import _cameras
+from fengsui.settings import Settings
 
 JPEG = picture("a")
 SHA256 = hashlib.sha256(JPEG).hexdigest()
@@ -172,6 +178,42 @@ def test_fetched_from_listed_hosts_only(web: int) -> None:
     small = Fetching(fetching.hosts, 100, resolve=fetching.resolve)
     with pytest.raises(FetchError):
         asyncio.run(small.fetch(f"{url}/a.jpg"))
+
+
+def test_fetches_of_a_request_have_one_deadline(web: int) -> None:
+    """However many hosts hang; what answers meanwhile is there, and so few are asked at once that they fit into memory."""
+    hanging = socket.create_server(("127.0.0.1", 0), backlog=100)
+    urls = [f"http://hangs.example:{hanging.getsockname()[1]}/{number}.jpg" for number in range(15)]
+    fetching = Fetching(
+        ("store.example", "hangs.example", "127.0.0.0/8"), seconds=1.0, resolve=lambda _host: ["127.0.0.1"]
+    )
+
+    async def all_of_them() -> list[bytes | BaseException]:
+        fetches = Fetches(fetching)
+        asked = [*urls, f"http://store.example:{web}/a.jpg", *urls]
+        return list(await asyncio.gather(*map(fetches.fetch, asked), return_exceptions=True))
+
+    began = time.monotonic()
+    with hanging:
+        found = asyncio.run(all_of_them())
+    assert time.monotonic() - began < 2.5
+    assert [one for one in found if not isinstance(one, FetchError)] == [JPEG]
+
+
+def test_a_dry_run_stores_nothing(tmp_path: Path) -> None:
+    """A picture is judged as ever; nothing is written, nothing swept away, nobody asked."""
+    old = tmp_path / "incoming" / "x"
+    old.parent.mkdir()
+    old.touch()
+    os.utime(old, (0, 0))
+    settings = Settings(pictures_dir=tmp_path, gateway_dry_run=True, picture_hosts=("127.0.0.0/8",))
+    with ExitStack() as stack:
+        wire = _cameras(settings, stack)
+        assert asyncio.run(wire.pictures.take(base64.b64encode(JPEG).decode(), {})).sha256 == SHA256
+        with pytest.raises(PictureRefused):
+            asyncio.run(wire.pictures.keep(JPEG, {"sha256": "0" * 64}))
+        assert not wire._fetching.allows("http://127.0.0.1/a.jpg")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [old]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "::1", "fd00::1"])

@@ -5,6 +5,7 @@ import doctest
 import gzip
 import json
 import re
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from starlette.applications import Starlette
 
 from connectors.devices.device import parse, sealed
 from connectors.devices.registry import Devices
+from connectors.gateway.fetching import Fetching
 from connectors.gateway.gat1400 import Gat1400
 from connectors.gateway.pictures import Pictures
 from connectors.gateway.pipe import Pipe
@@ -63,7 +65,7 @@ class Door:
         self.kafka = Kafka()
         self.pipe = Pipe(self.kafka, self.devices, linger=0, metrics=metrics)  # type: ignore[arg-type]
         self.pictures = Pictures(folder, 10_000, metrics)
-        wire = Gat1400(self.pictures)
+        wire = Gat1400(self.pictures, more.pop("fetching", None))
         config = ViidConfig(self.pipe, self.devices, wire, metrics=metrics, clock_ms=lambda: NOW, **more)
         self.app = Starlette(routes=Viid(config).routes())
         self.client = self.at("127.0.0.1")
@@ -317,6 +319,32 @@ def test_references(tmp_path: Path) -> None:
         )
 
     play(tmp_path, scene)
+
+
+def test_hosts_that_hang_cost_no_event(tmp_path: Path) -> None:
+    """Pictures of several of them, in several objects of a request: their references stay, without a hash, and all goes on."""
+    hanging = socket.create_server(("127.0.0.1", 0), backlog=100)
+    place = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+
+    async def scene(door: Door) -> None:
+        camera = door.camera()
+        await camera.register()
+        people = [camera.person(AT - 3_600_000 * number, EventSort="老鼠") for number in range(3)]
+        for number, one in enumerate(people):
+            paths = [f"{place}/{number}{letter}.jpg" for letter in "abc"]
+            one["SubImageList"]["SubImageInfoObject"][:0] = [{"ImageID": path, "StoragePath": path} for path in paths]
+        car = {"MotorVehicleID": "m1", "DeviceID": CAMERA, "PassTime": AT}
+        car |= {f"StorageUrl{number}": f"{place}/{number}.jpg" for number in (1, 2, 3)}
+        assert await camera.upload(people, "Person") == ["0"] * 3
+        assert await camera.upload([car], "MotorVehicle") == ["0"]
+        first, *_, vehicle = door.events
+        stored = f"sha256:{first['sha256']}.jpg"
+        assert first["picture"].split() == [stored, *(f"{place}/0{letter}.jpg" for letter in "abc")]
+        assert (len(door.events), vehicle["sha256"]) == (4, None)
+        assert vehicle["picture"].split() == [f"{place}/{number}.jpg" for number in (1, 2, 3)]
+
+    with hanging:
+        play(tmp_path, scene, fetching=Fetching(("127.0.0.0/8",), seconds=0.5), answer_seconds=1.4)
 
 
 def test_sent_again_is_answered_and_written_once(tmp_path: Path) -> None:
