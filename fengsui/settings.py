@@ -110,7 +110,7 @@ class Settings(BaseSettings):
         default=5_000,
         ge=1,
         le=100_000,
-        description="Open connections that a port of intake takes; 127.0.0.1 has no limit.",
+        description="Open connections that a port of intake takes; those of the machine itself have no limit.",
     )
     http_connections_per_source: int = Field(
         default=1_000,

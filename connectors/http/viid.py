@@ -8,7 +8,7 @@ import asyncio
 import datetime as dt
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -40,8 +40,11 @@ UPLOADS: Final = (
     *("SubscribeNotifications", "DispositionNotifications"),
 )
 _MOST_RAW: Final = EVENT_BYTES - 65_536  # of one object, as it is parked
-_MOST_READING: Final = 64 * 1024 * 1024  # bytes of bodies that are held at once
-_MOST_OBJECTS: Final = 1_000  # of one body
+_MOST_READING: Final = 67_108_864  # bytes of bodies that are held at once
+# The same of callers without a session: nobody knows them, and they must not be in the way of those who are known.
+_MOST_READING_STRANGE: Final = 8_388_608
+_STRANGE_BYTES: Final = 1_048_576  # of one body of theirs
+_MOST_OBJECTS: Final = 1_000  # of one body, those inside others too
 _PARKED: Final = (262_144.0, 67_108_864)  # bytes of unknown devices, all together: a second, at once
 _SYSTEM: Final = Limits(body_bytes=65_536, unpacked_bytes=65_536)
 _THREAD_BYTES: Final = 65_536
@@ -74,7 +77,11 @@ class Viid:
         self._metrics = config.metrics or shared()
         sessions = Sessions(config.session_seconds, gauge=self._metrics.sessions)
         self._system = System(config.devices, config.digest, sessions, config.server_id)
-        self._reading = 0
+        self._known, self._strange = _Held(_MOST_READING), _Held(_MOST_READING_STRANGE)
+        most, strange = config.limits, _STRANGE_BYTES
+        self._strange_limits = replace(
+            most, body_bytes=min(most.body_bytes, strange), unpacked_bytes=min(most.unpacked_bytes, strange)
+        )
         self._letters, self._parked = Bucket(*_LETTERS), Bucket(*_PARKED)
 
     def routes(self) -> list[Route]:
@@ -128,21 +135,21 @@ class Viid:
         caller = self._caller(request)
         if self._config.pipe.full:
             raise Denied(429, "queue-full")
-        held = [0]
+        share = _Share(self._known if caller.registered else self._strange)
         try:
-            return await self._taken(request, caller, held)
+            return await self._taken(request, caller, share)
         finally:
-            self._reading -= held[0]
+            share.give_back()
 
-    async def _taken(self, request: Request, caller: "_Caller", held: list[int]) -> Response:
-        body = await self._body(request, self._config.limits, held)
-        message = await asyncio.to_thread(decode, body) if len(body) > _THREAD_BYTES else decode(body)
+    async def _taken(self, request: Request, caller: "_Caller", share: "_Share") -> Response:
+        body = await self._body(request, self._config.limits if caller.registered else self._strange_limits, share)
+        large = len(body) > _THREAD_BYTES
+        message = await asyncio.to_thread(decode, body, _MOST_OBJECTS) if large else decode(body, _MOST_OBJECTS)
         if isinstance(message, Fault):
-            raise Denied(400, message.reason, message.detail, caller.label)
+            status = 413 if message.reason == "too-large" else 400
+            raise Denied(status, message.reason, message.detail, caller.label)
         if f"{message.kind}s" not in UPLOADS:
             raise Denied(400, "unknown-envelope", f"{message.kind} is no upload", caller.label)
-        if len(message.items) > _MOST_OBJECTS:
-            raise Denied(413, "too-large", f"{len(message.items)} objects", caller.label)
         arrived, fetches = self._config.clock_ms(), self._config.wire.fetches()
         try:
             async with asyncio.timeout(self._config.answer_seconds):
@@ -217,26 +224,16 @@ class Viid:
     def _reject(self, reason: str, detail: str, raw: bytes, at: int) -> None:
         self._config.pipe.reject(GATEWAY, reason, detail, raw, at, keep=self._letters.allow())
 
-    async def _body(self, request: Request, limits: Limits, held: list[int] | None = None) -> bytes:
+    async def _body(self, request: Request, limits: Limits, share: "_Share | None" = None) -> bytes:
         refuse_announced(request.headers.get("content-length"), limits)
         encoding = request.headers.get("content-encoding", "")
         stream: AsyncIterator[bytes] = request.stream()
-        if held is not None:
+        if share is not None:
             packed = encoding.strip().lower() not in ("", "identity")
-            stream = self._held(stream, held, limits.unpacked_bytes if packed else 0)
+            stream = share.counted(stream, limits.unpacked_bytes if packed else 0)
         body = await read_body(stream, encoding, limits)
         self._metrics.body(GATEWAY, len(body))
         return body
-
-    async def _held(self, stream: AsyncIterator[bytes], held: list[int], ahead: int) -> AsyncIterator[bytes]:
-        """A body's chunks, counted among all that are held, `ahead` for what unpacking adds; too much is refused."""
-        async for chunk in stream:
-            more, ahead = len(chunk) + ahead, 0
-            held[0] += more
-            self._reading += more
-            if self._reading > _MOST_READING:
-                raise Denied(429, "queue-full", "too many bodies at once")
-            yield chunk
 
     def _now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self._config.clock_ms() / 1000, dt.UTC)
@@ -253,3 +250,33 @@ class _Caller:
     def label(self) -> str:
         """Its key for metrics, which have a label for registered devices only."""
         return self.key if self.registered else ""
+
+
+@dataclass(slots=True)
+class _Held:
+    """Bytes of bodies that are held at once, and how many may be."""
+
+    most: int
+    now: int = 0
+
+
+class _Share:
+    """What one request holds of them."""
+
+    def __init__(self, held: _Held) -> None:
+        self._held, self._mine = held, 0
+
+    async def counted(self, stream: AsyncIterator[bytes], ahead: int) -> AsyncIterator[bytes]:
+        """A body's chunks, counted, `ahead` for what unpacking adds. Raises Denied where all bodies together are too much."""
+        async for chunk in stream:
+            more, ahead = len(chunk) + ahead, 0
+            self._mine += more
+            self._held.now += more
+            if self._held.now > self._held.most:
+                raise Denied(429, "queue-full", "too many bodies at once")
+            yield chunk
+
+    def give_back(self) -> None:
+        """The request has been answered."""
+        self._held.now -= self._mine
+        self._mine = 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from . import digest
-from .gat1400_objects import CHINA, ENVELOPES, Envelope, Object, hint, listed, read_object
+from .gat1400_objects import CHINA, ENVELOPES, Envelope, Object, hint, listed, nested, read_object
 from .stream import Fault
 
 __all__ = ["Message", "Object", "decode", "describe", "response_status", "response_status_list"]
@@ -39,13 +39,14 @@ class Message:
         return [item for item in self.items if isinstance(item, Object)]
 
 
-def decode(body: bytes) -> Message | Fault:
-    """What a body holds, or why it holds nothing: bad-json, bad-utf8, unknown-envelope, bad-type. Never raises."""
+def decode(body: bytes, most: int | None = None) -> Message | Fault:
+    """What a body holds, or why it holds nothing: bad-json, bad-utf8, unknown-envelope, bad-type; too-large where it lists
+    more than `most` objects. Never raises."""
     value = read_json(body)
-    return value if isinstance(value, Fault) else decode_value(value)
+    return value if isinstance(value, Fault) else decode_value(value, most)
 
 
-def decode_value(value: Any) -> Message | Fault:
+def decode_value(value: Any, most: int | None = None) -> Message | Fault:
     """The same of a body that has been parsed."""
     if not isinstance(value, dict):
         return Fault("bad-type", "a body is a JSON object")
@@ -59,6 +60,10 @@ def decode_value(value: Any) -> Message | Fault:
     inside = _listed(envelope, inner)
     if inside is None:
         return Fault("missing-field", f"{name} has no {envelope.member}")
+    if most is not None:  # an object that was read takes many times what it takes as JSON
+        count = sum(map(nested, inside), len(inside))
+        if count > most:
+            return Fault("too-large", f"{count} objects")
     items: list[Item] = [read_object(envelope, one) for one in inside]
     return Message(envelope.kind, envelope.endpoint, items, envelope.auth)
 

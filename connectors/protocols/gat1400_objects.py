@@ -191,12 +191,27 @@ def _related(fields: dict[str, Any], depth: int) -> list[Object]:
     """The objects inside a notification or an image. One that cannot be read is left to `fields`."""
     found: list[Object] = []
     for member, envelope in _NESTED.items():
-        inner = fields.get(member)
-        for one in listed(inner.get(envelope.member, inner) if isinstance(inner, dict) else inner):
-            if isinstance(one, dict) and one:
-                read = read_object(envelope, one, depth)
-                found += [read] if isinstance(read, Object) else []
+        for one in _inside(fields.get(member), envelope):
+            read = read_object(envelope, one, depth)
+            found += [read] if isinstance(read, Object) else []
     return found
+
+
+def nested(value: Any, depth: int = 0) -> int:
+    """How many objects lie in one, as far down as they are read.
+
+    >>> nested({"FaceObjectList": {"FaceObject": [{"FaceID": "1"}, {"FaceID": "2"}]}}), nested(5)
+    (2, 0)
+    """
+    if not isinstance(value, dict) or depth >= _DEPTH:
+        return 0
+    found = [one for member, envelope in _NESTED.items() for one in _inside(value.get(member), envelope)]
+    return sum((nested(one, depth + 1) for one in found), len(found))
+
+
+def _inside(inner: Any, envelope: Envelope) -> list[dict[str, Any]]:
+    given = listed(inner.get(envelope.member, inner) if isinstance(inner, dict) else inner)
+    return [one for one in given if isinstance(one, dict) and one]
 
 
 def _pictures(fields: dict[str, Any]) -> list[Picture]:

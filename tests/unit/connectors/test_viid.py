@@ -449,6 +449,61 @@ def test_bodies_that_are_none(tmp_path: Path, body: bytes, headers: dict[str, st
     play(tmp_path, scene, limits=Limits(4_000, 4_000))
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"FaceListObject": {"FaceObject": [{"FaceID": "1"}] * 1001}},
+        {"SubscribeNotificationListObject": {"SubscribeNotificationObject": [
+            {"NotificationID": "1", "FaceObjectList": {"FaceObject": [{"FaceID": "1"}] * 1000}}]}},
+    ],
+    ids=["listed", "nested"],
+)  # fmt: skip
+def test_too_many_objects_are_not_read(tmp_path: Path, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted as JSON before the first of them is made an object of ours."""
+    read: list[Any] = []
+    monkeypatch.setattr("connectors.protocols.gat1400.read_object", lambda *given: read.append(given))
+
+    async def scene(door: Door) -> None:
+        await door.camera().register()
+        del read[:]
+        response = await post(door, "Faces", body)
+        assert (response.status_code, statuses(response)[0][1], read) == (413, "too-large", [])
+
+    play(tmp_path, scene)
+
+
+def test_strangers_cannot_keep_the_known_out(tmp_path: Path) -> None:
+    """A body of theirs is small, and slow ones take up a room of their own: then they get 429, and cameras go on."""
+
+    async def scene(door: Door) -> None:
+        shot = picture("x") + b"x" * 1_100_000
+        stranger, camera = door.camera(STRANGER), door.camera()
+        await camera.register()
+        large = {"ImageListObject": {"Image": [stranger.finding("老鼠", AT, shot=shot)]}}
+        assert (await post(door, "Images", large, STRANGER)).status_code == 413
+        assert (await post(door, "Images", large)).status_code == 200
+        over = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b" " * 1_000_000
+            await over.wait()
+            yield b"{"
+
+        def asked() -> Awaitable[httpx.Response]:
+            return door.client.post("/VIID/Images", content=slow(), headers={"User-Identify": STRANGER})
+
+        waiting = [asyncio.create_task(asked()) for _ in range(8)]  # type: ignore[arg-type]
+        await asyncio.sleep(0.2)
+        small = {"ImageListObject": {"Image": [stranger.finding("老鼠", AT, shot=picture("y", 400_000))]}}
+        assert (await post(door, "Images", small, STRANGER)).status_code == 429
+        assert await camera.upload([camera.finding("抽烟", AT)]) == ["0"]
+        over.set()
+        assert [one.status_code for one in await asyncio.gather(*waiting)] == [400] * 8
+        assert (await post(door, "Images", small, STRANGER)).status_code == 200
+
+    play(tmp_path, scene)
+
+
 def test_while_kafka_is_away(tmp_path: Path) -> None:
     """503 after the limit; sent again it is answered when Kafka is back, and written once. 429 while too much waits."""
 
