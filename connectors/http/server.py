@@ -180,6 +180,8 @@ def _guarded(head_seconds: float, room: Room) -> type[H11Protocol]:
             self._head_timer = self.loop.call_later(head_seconds, self._head_is_late)
 
         def data_received(self, data: bytes) -> None:
+            if self._refused:  # TLS may have had it before
+                return
             if self._between_requests() and self._head_timer.cancelled():
                 self._head_timer = self.loop.call_later(head_seconds, self._head_is_late)
             super().data_received(data)
