@@ -50,7 +50,7 @@ def measure(settings: Settings, devices: int, rate: float, seconds: float, proto
     """The figures, on the settings' broker. Raises as `main`."""
     ensure_topics(settings.kafka_client(), settings.topic_prefix, settings.partitions, 1)
     put_devices(settings, {KEYS[protocol](i): (_entry(i), None) for i in range(devices)})
-    with gateway(settings) as door:
+    with gateway(settings, gateway_connections_per_source=str(devices + 1_000)) as door:
         found = _load(door, protocol, devices, rate, seconds)
         found |= _check(settings, found["sent"])
     assert found["settled"], f"not everything was answered: {found}"

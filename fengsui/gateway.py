@@ -102,7 +102,7 @@ async def gateways(settings: Settings) -> AsyncIterator[Addresses]:
             await stack.enter_async_context(_running(pipe))
             if not dry:
                 parking.start()
-                stack.callback(parking.stop)
+                stack.push_async_callback(asyncio.to_thread, parking.stop)  # it waits for this loop
             addresses = Addresses()
             viid = _viid(settings, pipe, registry.devices, wires["gat1400"])
             await _open(settings, pipe, wires, viid, addresses, stack)
@@ -113,7 +113,7 @@ def _before(client: dict[str, str | int], prefix: str) -> tuple[Recent, Episodes
     """What the gateway before this one wrote; kernels are compiled meanwhile, before the first device speaks."""
     recent, episodes = Recent(), Episodes()
     for code, frame in newest(client, prefix):
-        recent.remember(frame["event_id"].drop_nulls().to_list())
+        recent.remember(frame.select("event_id", "subject").drop_nulls().iter_rows())
         if code == "video":
             episodes.remember(frame.select("device_id", "label", "occurred_at").drop_nulls().iter_rows())
     at = 1_700_000_000_000

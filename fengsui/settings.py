@@ -198,7 +198,7 @@ class Settings(BaseSettings):
         default=10_000, ge=1, le=100_000, description="Open connections a TCP gateway takes."
     )
     gateway_connections_per_source: int = Field(
-        default=10_000, ge=1, le=100_000, description="Open connections it takes from one address."
+        default=2_000, ge=1, le=100_000, description="Open connections it takes from one address."
     )
     gateway_frames_per_second: float = Field(
         default=500.0, gt=0, description="Messages a second of one connection; more are read later, datagrams dropped."

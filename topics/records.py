@@ -199,8 +199,10 @@ PARKED = Schema(
     (
         Field("device_id", "string", "设备编号", required=True),
         Field("protocol", "string", "协议", required=True),
-        Field("received_at", "long", "接收时间", required=True),
-        Field("body", "bytes", "内容", required=True),
+        Field("received_at", "long", "接收时间", "ms UTC", required=True),
+        Field("body", "bytes", "内容", "as sent; may hold a password", required=True),
+        Field("peer", "string", "来源地址", "where it came from", since=2),
+        Field("proved", "boolean", "已验证", "its device had shown who it is when it came", since=2),
     ),
 )
 

@@ -125,7 +125,7 @@ def _identity(device: Device, one: Object) -> str:
     own = f"{one.id or ''}/{one.time or ''}"
     if len(own) > _LONGEST_ID:
         own = hashlib.sha256(own.encode()).hexdigest()
-    return f"{device.device_id}/{one.kind}/{own}"
+    return f"{device.key}/{one.kind}/{own}"
 
 
 def _texts(finding: Finding) -> Iterator[str]:

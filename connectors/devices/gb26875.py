@@ -4,6 +4,7 @@ A reading's identity is device, part, what it is and when it happened by the obj
 confirmation came has the same event ids, whatever its sequence number.
 """
 
+import hashlib
 from typing import Any, Final
 
 from connectors.devices.clock import iso_ms
@@ -50,9 +51,16 @@ def events(device: Device, frame: gb26875.Frame, arrived: int, rows: Rows) -> No
     observed = (sent_at(frame) if own else None) or arrived
     for number, one in enumerate(objects):
         occurred = (iso_ms(one.get("time")) if own else None) or observed
-        # Without a time of its own, an object is told from the next by the frame it came in.
-        when = one.get("time") or f"{iso(frame.time) or observed}#{frame.sequence}.{number}"
+        when = (one.get("time") if own else None) or f"{_moment(frame, own, arrived)}.{number}"
         _object(device, unit.type, one, (str(when), (occurred, observed)), rows)
+
+
+def _moment(frame: gb26875.Frame, own: bool, arrived: int) -> str:
+    """What tells an object without a usable time from the next: the frame it came in, and when that was sent, or came."""
+    sent = iso(frame.time) if own else None
+    if sent is not None:
+        return f"{sent}#{frame.sequence}"
+    return f"{hashlib.sha256(frame.raw).hexdigest()[:16]}-{arrived // 60_000}"
 
 
 def _object(device: Device, kind: int, one: dict[str, Any], whole: tuple[str, tuple[int, int]], rows: Rows) -> None:
@@ -98,7 +106,7 @@ def _analogue(device: Device, one: dict[str, Any], whole: tuple[str, tuple[int, 
         value *= factor
     elif unit == "kPa" and metric == "water_pressure":
         unit, value = "MPa", value / 1000
-    identity = f"{device.device_id}/3/{part}/{code}/{when}"
+    identity = f"{device.key}/3/{part}/{code}/{when}"
     rows.reading(device, _channel(device, part, metric), identity, times, GATEWAY, (metric, value, unit, None), part)
 
 
@@ -117,7 +125,7 @@ def _bits(
     for bit, metric in names.items():
         on = bool(status >> bit & 1)
         if on or (metric == "fire_alarm" and not only_set):
-            identity = f"{device.device_id}/{part}/{metric}/{when}/{int(on)}"
+            identity = f"{device.key}/{part}/{metric}/{when}/{int(on)}"
             measured = (metric, float(on), None, None)
             rows.reading(device, _channel(device, part, metric), identity, times, GATEWAY, measured, part)
 

@@ -1,14 +1,15 @@
 """HJ 212 frames -> sensor readings.
 
 A reading's identity is what the standard identifies it by: device, CN, DataTime, factor. Data sent again (after a reconnect, or
-with RF=1) therefore has the same event id, whatever its QN. `occurred_at` is DataTime, or the end of the interval that begins
-there; `observed_at` is QN, when the device sent it by its own clock.
+with RF=1) has the same event id, whatever its QN. Without DataTime it is the frame and the minute it came in. `occurred_at` is
+DataTime, or the end of the interval that begins there; `observed_at` is QN, when the device sent it by its own clock.
 """
 
+import hashlib
 from typing import Final
 
 from connectors.devices.clock import compact
-from connectors.devices.device import Device
+from connectors.devices.device import Device, is_key
 from connectors.devices.factors import EQUIPMENT, KINDS, factor
 from connectors.devices.rows import NO_CHANNEL, Rows
 from connectors.protocols import hj212
@@ -16,12 +17,13 @@ from connectors.protocols import hj212
 GATEWAY: Final = "hj212"
 _FLAG_CHARS: Final = 8
 _MINUTE: Final = 60_000
+_QN: Final = 17
 
 
 def key_of(frame: hj212.Frame) -> str:
     """The register's key of the device that a frame is from; "" where it names none that could be registered."""
-    mn = frame.header.get("MN", "")
-    return f"{GATEWAY}:{mn}" if mn and mn.isprintable() and " " not in mn and ":" not in mn else ""
+    key = f"{GATEWAY}:{frame.header.get('MN', '')}"
+    return key if is_key(key) and key.isprintable() else ""
 
 
 def sent_at(frame: hj212.Frame) -> int | None:
@@ -39,7 +41,7 @@ def events(device: Device, frame: hj212.Frame, arrived: int, rows: Rows) -> None
     if own and stamp and began is None:
         rows.refuse("bad-time", f"DataTime {stamp[:20]}")
         return
-    identity = f"{device.device_id}/{cn}/{stamp or frame.header.get('QN') or frame.crc}"
+    identity = f"{device.key}/{cn}/{stamp if own and stamp else _moment(frame, arrived)}"
     if cn in KINDS:
         name, suffix, length = KINDS[cn]
         length = device.interval_minutes * _MINUTE if length < 0 else length
@@ -52,6 +54,13 @@ def events(device: Device, frame: hj212.Frame, arrived: int, rows: Rows) -> None
         restarted = compact(frame.cp.get("RestartTime", "")) if own else None
         times = (restarted or observed, observed)
         rows.reading(device, NO_CHANNEL, identity, times, GATEWAY, ("device_restart", 1.0, None, None))
+
+
+def _moment(frame: hj212.Frame, arrived: int) -> str:
+    """What tells a frame from others where DataTime is missing, or of a clock that does not go: its bytes, and when it came. The
+    checksum would not do: it has 256 values."""
+    qn = frame.header.get("QN", "")
+    return f"{qn[:_QN]}.{hashlib.sha256(frame.raw).hexdigest()[:16]}-{arrived // _MINUTE}"
 
 
 def _factors(

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from connectors import cloudevents
 from connectors.devices.device import Device
-from connectors.devices.message import GATEWAY, Message
+from connectors.devices.message import GATEWAY, MOST_ELEMENTS, Message
 from connectors.devices.owning import NOT_YOURS, not_its_own
 from connectors.devices.rows import NO_CHANNEL, Rows
 from topics.events import KINDS, Kind
@@ -88,6 +88,8 @@ class _Element:
         elif "kind" in members:
             _whole(self.device, _kind(members["kind"]), members, self.rows, self.source)
         elif isinstance(members.get("values"), dict):
+            if len(members["values"]) > MOST_ELEMENTS:
+                raise Refused("too-large", f"{len(members['values'])} values, more than {MOST_ELEMENTS}")
             for metric, value in members["values"].items():
                 self._one_of_several(members, metric, value)
         elif "metric" in members:
@@ -123,7 +125,9 @@ class _Element:
             _text(members, "picture", 8 * _NAME_CHARS),
             _text(members, "sha256"),
         )
-        self.rows.sighting(self.device, self._identity(members, label), self._times(members), self.source, seen)
+        self.rows.sighting(
+            self.device, self._identity(members, f"label:{label}"), self._times(members), self.source, seen
+        )
 
     def _times(self, members: dict[str, Any]) -> tuple[int, int]:
         """Occurred, observed. An old message that does not say when it was could be from any day."""
@@ -136,13 +140,13 @@ class _Element:
         return self.arrived if time is None else time, self.arrived if sent is None else sent
 
     def _identity(self, members: dict[str, Any], name: str) -> str:
-        whose, given = f"{self.device.device_id}/{name}", members.get("id")
+        whose, given = f"{self.device.key}/{name}", members.get("id")
         if given is not None:
             if isinstance(given, bool) or not isinstance(given, str | int) or len(str(given)) > _NAME_CHARS:
                 raise Refused("bad-type", f"id: {type(given).__name__}, or too long")
             return f"{whose}/id:{given}"
         time = _time(members, "time")
-        if time is not None:
+        if time is not None and self.device.clock == "device":
             return f"{whose}/{time}"
         digest = hashlib.sha256(self.message.payload).hexdigest()[:16]
         return f"{whose}/{digest}.{self.number}-{self.arrived // _MINUTE_MS}"

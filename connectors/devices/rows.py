@@ -104,11 +104,13 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Events of one kind for Kafka, what was refused: (owner, reason, detail), and the owners of good ones that were left out."""
+    """Events of one kind for Kafka, what was refused: (owner, reason, detail), the owners of good ones that were left out, and
+    which of the rows were refused."""
 
     pairs: list[Pair]
     refused: list[tuple[int, str, str]]
     folded: list[int] = field(default_factory=list)
+    bad: list[int] = field(default_factory=list)
 
 
 Keep = Callable[[pl.DataFrame, list[int]], list[bool]]
@@ -126,11 +128,12 @@ def make(shape: str, rows: list[Row], owners: list[int], arrived: int, keep: Kee
     )
     checked = check(kind, frame.select(list(types)), arrived)
     if checked.clean:
-        good, refused = checked.frame, []
+        good, refused, bad = checked.frame, [], []
     else:
         good = checked.frame.filter(checked.good)
         reasons = checked.reason.to_list()
         refused = [(owners[i], reason, "") for i, reason in enumerate(reasons) if reason]
+        bad = [i for i, reason in enumerate(reasons) if reason]
         owners = [owner for owner, reason in zip(owners, reasons, strict=True) if not reason]
     folded: list[int] = []
     if keep is not None:
@@ -138,4 +141,4 @@ def make(shape: str, rows: list[Row], owners: list[int], arrived: int, keep: Kee
         folded = [owner for owner, stays in zip(owners, kept, strict=True) if not stays]
         good = good.filter(pl.Series(kept, dtype=pl.Boolean)) if folded else good
     keys = [subject.encode() for subject in good["subject"].to_list()]
-    return Made(list(zip(keys, encode_frame(kind.schema, good), strict=True)), refused, folded)
+    return Made(list(zip(keys, encode_frame(kind.schema, good), strict=True)), refused, folded, bad)

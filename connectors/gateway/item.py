@@ -8,6 +8,8 @@ from connectors.devices.device import Device
 from connectors.devices.rows import Rows
 
 ACCEPTED: Final = ""
+# Outcomes of messages that may be taken when they come again: they are not answered, or held.
+NOT_KEPT: Final = ("parking-full", "queue-full", "processing-failed", "unknown-device")
 
 
 class Protocol_(Protocol):  # noqa: N801 - typing.Protocol has the name

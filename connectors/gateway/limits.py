@@ -11,12 +11,12 @@ class Limits:
 
     `connections`, `connections_per_source`: open at once. `frames_per_second`, `burst`: of one connection (more are read later,
     not dropped; of datagrams they are dropped). `window`: frames of one connection that Kafka does not have yet. `idle_seconds`
-    without a byte end a connection; after `silence_seconds` within a frame the rest is not waited for. `errors_per_minute` of one
+    without a byte end a connection; a frame may take `silence_seconds` from its first byte. `errors_per_minute` of one
     connection are kept as dead letters, and ten times as many end it.
     """
 
     connections: int = 10_000
-    connections_per_source: int = 10_000
+    connections_per_source: int = 2_000
     frames_per_second: float = 500.0
     burst: int = 2_000
     window: int = 512
@@ -54,12 +54,12 @@ class Bucket:
         self._seen = now
         return 0.0 if self._level >= 0 else -self._level / self._rate
 
-    def allow(self) -> bool:
-        """Take one token if it is there."""
+    def allow(self, count: float = 1.0) -> bool:
+        """Take tokens if they are there."""
         now = self._now()
         self._level = min(self._burst, self._level + (now - self._seen) * self._rate)
         self._seen = now
-        if self._level < 1:
+        if self._level < count:
             return False
-        self._level -= 1
+        self._level -= count
         return True

@@ -1,9 +1,9 @@
 """The MQTT client: messages of subscribed topics into the pipe, acknowledged to the broker once Kafka has them.
 
 Nothing that Kafka does not have is acknowledged, so that the broker sends it again, after kill -9 too. What is refused for good
-is acknowledged when its dead letter is written. What cannot be kept now is held, unacknowledged, and tried again here: a broker
-sends again only on a new connection. How much is under way is bounded by the broker (MQTT 5: by `receive_maximum`; 3.1.1: by its
-own limit), and while the pipe is full nothing is read.
+is acknowledged when its dead letter is written; beyond the measure of letters, when it was counted. What cannot be kept now is
+held, unacknowledged, and tried again here: a broker sends again only on a new connection. How much is under way is bounded by the
+broker (MQTT 5: by `receive_maximum`; 3.1.1: by its own limit), and while the pipe is full nothing is read.
 """
 
 import asyncio
@@ -19,13 +19,12 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from connectors.devices.message import Message
 from connectors.gateway import mqtt_metrics as metrics
-from connectors.gateway.item import Item
+from connectors.gateway.item import NOT_KEPT, Item
 from connectors.gateway.messages import Messages
 from connectors.gateway.pipe import Pipe
 from connectors.mqttlink import Address, Link, Options
 
 log = structlog.get_logger(__name__)
-NOT_KEPT: Final = ("parking-full", "queue-full", "processing-failed")
 SHARE: Final = "$share"
 # Messages of unknown devices, over all that is kept for them, that are held unacknowledged. The rest is acknowledged and counted:
 # each takes a place in the broker's window (of 20 by default in mosquitto), and a full window would silence every other device.

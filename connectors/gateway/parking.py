@@ -5,7 +5,6 @@ replayed. A gateway that dies in between replays again, with the same event ids.
 """
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from connectors.devices.registry import Devices
-from connectors.gateway.item import Item
+from connectors.gateway.item import NOT_KEPT, Item
 from connectors.gateway.pipe import PARKING, Pipe
 from connectors.producing import BrokerGone, EventWriter, Pair, QueueFull
 from topics.records import PARKED
@@ -82,12 +81,12 @@ class Parking:
         while not self._stopping.is_set():
             try:
                 self._watch()
-            except KafkaException as error:
-                log.warning("parking.wait", error=str(error)[:200])
+            except Exception as error:  # nothing may end this thread: what is parked would stay so
+                log.warning("parking.wait", error=f"{type(error).__name__}: {error}"[:200])
                 self._stopping.wait(1)
 
     def _watch(self) -> None:
-        consumer = Consumer(self._config(self._group))
+        consumer = Consumer(self._config())
         self._parked.clear()
         consumer.subscribe([self._topic], on_assign=_from_the_beginning, on_revoke=self._revoked)
         try:
@@ -95,18 +94,19 @@ class Parking:
                 for message in consumer.consume(_BATCH, _POLL_SECONDS):
                     if message.error() is None:
                         self._note(message)
-                for key in self._due():
-                    self._replay(key)
+                for partition, due in self._due().items():
+                    self._replay(partition, due)
         finally:
             consumer.close()
 
-    def _config(self, group: str) -> dict[str, Any]:
+    def _config(self) -> dict[str, Any]:
         return {
             **self._client,
-            "group.id": group,
+            "group.id": self._group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
+            "max.poll.interval.ms": 3_600_000,  # a replay may take long, and must not move the partition
             "log_level": 0,
         }
 
@@ -115,10 +115,9 @@ class Parking:
         self._parked = {key: parked for key, parked in self._parked.items() if parked.partition not in gone}
 
     def _note(self, message: Any) -> None:
-        try:
-            record = decode(message.value() or b"")[1]
-        except Refused as refused:
-            log.warning("parking.record", offset=message.offset(), error=str(refused)[:200])
+        record = _read(message.value())
+        if record is None:
+            log.warning("parking.record", offset=message.offset())
             return
         key, parked = record["device_id"], self._parked.get(record["device_id"])
         if record["protocol"]:
@@ -126,71 +125,94 @@ class Parking:
                 parked = self._parked[key] = _Parked(message.partition(), message.offset(), message.offset())
                 self.registered(key)  # it may have been registered before this was read
             parked.last = message.offset()
-        elif parked is not None:
+        elif parked is not None and record["body"].isdigit():
             parked.first = max(parked.first, int(record["body"]))
             if parked.last < parked.first:
                 del self._parked[key]
 
-    def _due(self) -> list[str]:
-        """Devices that are registered and have something parked."""
+    def _due(self) -> dict[int, set[str]]:
+        """Partition -> devices that are registered and have something parked there."""
         with self._lock:
             wanted, self._wanted = self._wanted, set()
-        return [key for key in wanted if key in self._parked and self._devices.get(key) is not None]
+        found: dict[int, set[str]] = {}
+        for key in wanted:
+            if key in self._parked and self._devices.get(key) is not None:
+                found.setdefault(self._parked[key].partition, set()).add(key)
+        return found
 
-    def _replay(self, key: str) -> None:
-        """Read a device's parked messages once more, put them into the pipe, and say in the topic that this was done."""
-        parked = self._parked.pop(key)
-        consumer = Consumer(self._config(f"{self._group}-replay"))
+    def _replay(self, partition: int, due: set[str]) -> None:
+        """Read these devices' parked messages once more, put them into the pipe, and say in the topic for whom that was done."""
+        parked = {key: self._parked.pop(key) for key in due}
+        consumer = Consumer(self._config())
         try:
-            replayed, end = self._again(consumer, key, parked)
-            self._writer.submit(PARKING, [_replayed(key, end)], _REPLAY_SECONDS).result(_REPLAY_SECONDS)
-            log.info("parking.replayed", device=key, messages=replayed)
+            first = min(one.first for one in parked.values())
+            left, end = self._again(consumer, TopicPartition(self._topic, partition, first), parked)
+            done = [key for key in due if key not in left]
+            self._writer.submit(PARKING, [_replayed(key, end) for key in done], _REPLAY_SECONDS).result(_REPLAY_SECONDS)
+            log.info("parking.replayed", devices=len(done), left=len(left))
+            for key in left:  # not all could be taken here: kept for another time, or another gateway
+                self._parked[key] = parked[key]
         except (KafkaException, BrokerGone, QueueFull, TimeoutError) as error:
-            log.warning("parking.replay", device=key, error=str(error)[:200])
-            self._parked[key] = parked
-            self.registered(key)
+            log.warning("parking.replay", devices=len(due), error=str(error)[:200])
+            self._parked |= parked
+            for key in due:
+                self.registered(key)
             self._stopping.wait(1)
         finally:
             consumer.close()
 
-    def _again(self, consumer: Consumer, key: str, parked: _Parked) -> tuple[int, int]:
-        """How many messages went into the pipe and were taken, and the offset before which there are no more."""
-        consumer.assign([TopicPartition(self._topic, parked.partition, parked.first)])
-        waiting: list[Future[str]] = []
-        count = 0
+    def _again(self, consumer: Consumer, place: TopicPartition, parked: Mapping[str, _Parked]) -> tuple[set[str], int]:
+        """The devices of which something could not be taken, and the offset before which there is no more of any of them."""
+        consumer.assign([place])
+        waiting: list[tuple[str, Future[str]]] = []
+        left: set[str] = set()
         while not self._stopping.is_set():
             for message in consumer.consume(_BATCH, _POLL_SECONDS):
                 error = message.error()
-                if error is not None:
-                    if error.code() == KafkaError._PARTITION_EOF:
-                        _settle(waiting)
-                        return count, int(message.offset() or 0)
+                if error is None:
+                    self._offer(message, parked, waiting, left)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    _settle(waiting, left)
+                    return left, int(message.offset() or 0)
+                else:
                     raise KafkaException(error)
-                if message.key() == key.encode() and message.value():
-                    waiting += self._offer(message.value() or b"")
-                    count += 1
-            _settle(waiting)
+            _settle(waiting, left)
         raise TimeoutError("stopping")
 
-    def _offer(self, value: bytes) -> list[Future[str]]:
-        """One parked record into the pipe, in the pipe's loop."""
+    def _offer(
+        self, message: Any, parked: Mapping[str, _Parked], waiting: list[tuple[str, Future[str]]], left: set[str]
+    ) -> None:
+        """One parked record into the pipe, in the pipe's loop, if it is of one of these devices."""
+        record = _read(message.value())
+        if record is None or not record["protocol"] or record["device_id"] not in parked:
+            return
+        key = record["device_id"]
+        if message.offset() < parked[key].first:
+            return
         try:
-            record = decode(value)[1]
-            if not record["protocol"]:
-                return []
             wire = self._wires[record["protocol"]]
-            found = list(wire.again(record["body"]))
-        except (Refused, KeyError) as error:
-            log.warning("parking.record", error=str(error)[:200])
-            return []
-        futures: list[Future[str]] = []
-        for key, frame in found:
+            found = [frame for _, frame in wire.again(record["body"])]
+        except Exception as error:  # of a protocol, or with a key, that this gateway does not have
+            log.warning("parking.record", device=key, error=f"{type(error).__name__}: {error}"[:200])
+            found = []
+        if not found:
+            left.add(key)
+        for frame in found:
             future: Future[str] = Future()
             item = Item(wire, key, frame, record["body"], record["received_at"], replayed=True)
+            item.peer, item.proved = record["peer"] or "", bool(record["proved"])
             item.done = future.set_result
             self._loop.call_soon_threadsafe(self._pipe.offer, item)
-            futures.append(future)
-        return futures
+            waiting.append((key, future))
+
+
+def _read(value: bytes | None) -> dict[str, Any] | None:
+    """A record of the parking topic; None where it is none."""
+    try:
+        name, record = decode(value or b"")
+    except Refused:
+        return None
+    return record if name == PARKED.name else None
 
 
 def _replayed(key: str, end: int) -> Pair:
@@ -199,11 +221,12 @@ def _replayed(key: str, end: int) -> Pair:
     return key.encode(), encode(PARKED, told)
 
 
-def _settle(waiting: list[Future[str]]) -> None:
+def _settle(waiting: list[tuple[str, Future[str]]], left: set[str]) -> None:
+    """Await what is in the pipe; devices of which something was not kept are added to `left`. Raises TimeoutError."""
     deadline = time.monotonic() + _REPLAY_SECONDS
-    for future in waiting:
-        with contextlib.suppress(asyncio.CancelledError):
-            future.result(max(0.0, deadline - time.monotonic()))
+    for key, future in waiting:
+        if future.result(max(0.0, deadline - time.monotonic())) in NOT_KEPT:
+            left.add(key)
     waiting.clear()
 
 

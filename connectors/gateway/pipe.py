@@ -8,9 +8,9 @@ Cost, at 10,000 messages of one reading a second: about 20 us a message (measure
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import polars as pl
@@ -18,7 +18,7 @@ import structlog
 
 from connectors.devices.device import Device
 from connectors.devices.registry import Devices, may_send_from
-from connectors.devices.rows import COLUMNS, Keep, Rows, kind_of, make
+from connectors.devices.rows import Keep, Row, Rows, kind_of, make
 from connectors.gateway.episodes import Episodes
 from connectors.gateway.item import ACCEPTED, Item
 from connectors.gateway.limits import Bucket, Limits
@@ -34,6 +34,8 @@ LINGER_SECONDS: Final = 0.02
 BATCH: Final = 2_000
 MOST_FRAMES: Final = 20_000
 MOST_BYTES: Final = 64 * 1024 * 1024
+PARKED_BYTES: Final = 64 * 1024 * 1024  # at once, of all unknown devices, and then
+PARKED_BYTES_PER_SECOND: Final = 256 * 1024
 _SHORTEST_SECONDS: Final = 0.05
 _LONGEST_SECONDS: Final = 5.0
 _PARKERS: Final = 10_000  # unknown devices that are told from each other
@@ -41,10 +43,11 @@ _PARKERS: Final = 10_000  # unknown devices that are told from each other
 
 @dataclass(slots=True)
 class _Made:
-    """What came of a batch: records by topic, and each message's outcome."""
+    """What came of a batch: records by topic, each message's outcome, and the rows that are among the records."""
 
     records: dict[str, list[Pair]]
     outcomes: list[str]
+    rows: list[Row] = field(default_factory=list)
 
 
 class Pipe:
@@ -69,12 +72,14 @@ class Pipe:
         self._dry_run, self._linger = dry_run, linger
         self._waiting: list[Item] = []
         self._letters: list[bytes] = []
+        self._letter_bytes = 0  # of them, in `_bytes`
         self._frames = self._bytes = 0
         self._wake = asyncio.Event()
         self._last: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._room: list[Callable[[], None]] = []
-        self._parkers: dict[str, Bucket] = {}
+        self._room: dict[Callable[[], None], None] = {}
+        self._parkers: OrderedDict[str, Bucket] = OrderedDict()
+        self._parking = Bucket(PARKED_BYTES_PER_SECOND, PARKED_BYTES)  # of all unknown devices together
 
     @property
     def writer(self) -> EventWriter:
@@ -98,7 +103,11 @@ class Pipe:
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Call once as soon as there is room again."""
-        self._room.append(callback)
+        self._room[callback] = None
+
+    def forget(self, callback: Callable[[], None]) -> None:
+        """Nobody waits for room any more."""
+        self._room.pop(callback, None)
 
     def offer(self, item: Item) -> None:
         """Take a message; its `done` is called later."""
@@ -108,9 +117,11 @@ class Pipe:
         self._wake.set()
 
     def reject(self, gateway: str, reason: str, detail: str, raw: bytes, at: int, *, keep: bool = True) -> None:
-        """Count bytes that are no message; keep them as a dead letter."""
+        """Count bytes that are no message; keep them as a dead letter, if there is room for it."""
         self._metrics.rejected(gateway, reason)
-        if keep:
+        if keep and not self.full:
+            self._bytes += len(raw)
+            self._letter_bytes += len(raw)
             self._letters.append(dead_letter(reason, detail, f"gateway-{gateway}", raw, at=at))
             self._wake.set()
 
@@ -122,17 +133,18 @@ class Pipe:
                 await asyncio.sleep(self._linger)  # for company: a batch costs as much as a hundred messages
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             letters, self._letters = self._letters, []
+            held, self._letter_bytes = self._letter_bytes, 0
             if not self._waiting:
                 self._wake.clear()
-            self._begin(batch, letters)
+            self._begin(batch, letters, held)
 
     async def drain(self) -> None:
         """Until everything that was offered is answered. `run` must go on meanwhile."""
         while self._waiting or self._letters or self._tasks:
             await asyncio.sleep(self._linger) if not self._tasks else await asyncio.wait(self._tasks, timeout=1)
 
-    def _begin(self, batch: list[Item], letters: list[bytes]) -> None:
-        task = asyncio.create_task(self._finish(batch, self._surely(batch, letters), self._last))
+    def _begin(self, batch: list[Item], letters: list[bytes], held: int) -> None:
+        task = asyncio.create_task(self._finish(batch, self._surely(batch, letters), self._last, held))
         self._last = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -153,7 +165,8 @@ class Pipe:
                 records: dict[str, list[Pair]] = {}
                 for topic, pairs in ((topic, pairs) for part in parts for topic, pairs in part.records.items()):
                     records.setdefault(topic, []).extend(pairs)
-                return _Made(records, [part.outcomes[0] for part in parts])
+                rows = [row for part in parts for row in part.rows]
+                return _Made(records, [part.outcomes[0] for part in parts], rows)
             log.exception("gateway.message", gateway=batch[0].protocol.name if batch else "")
             blamed = not isinstance(error, MemoryError | OSError | ImportError)
             return _Made(*self._failed(batch, kept, type(error).__name__, blamed=blamed))
@@ -206,7 +219,7 @@ class Pipe:
             records[PARKING] = parked
         if letters:
             records[REJECTED_TOPIC] = [(None, letter) for letter in letters]
-        return _Made({} if self._dry_run else records, outcomes)
+        return _Made({} if self._dry_run else records, outcomes, [row for found in rows.rows.values() for row in found])
 
     def _admit(self, item: Item, device: Device | None) -> str:
         """Whether a message may come in: ACCEPTED or a named reason."""
@@ -215,28 +228,34 @@ class Pipe:
         if device is None:
             if item.replayed:
                 return "unknown-device"
-            return ACCEPTED if self._may_park(item.key) else "parking-full"
+            room = self._may_park(item.key) and self._parking.allow(len(item.park or item.raw))
+            return ACCEPTED if room else "parking-full"
         if item.peer and not may_send_from(device, item.peer):
             return "bad-source"
-        if item.proved or item.replayed or device.secret is None:
+        if item.proved or device.secret is None:
             return ACCEPTED
         password = item.protocol.password(item.frame)
         return ACCEPTED if password is not None and self._devices.proves(device, password) else "bad-credentials"
 
     def _may_park(self, key: str) -> bool:
-        """Each unknown device has its own measure; beyond so many of them, the rest share one."""
-        name = key if key in self._parkers or len(self._parkers) < _PARKERS else ""
-        bucket = self._parkers.get(name)
+        """Each unknown device has its own measure; of too many, those that were silent longest are forgotten."""
+        bucket = self._parkers.get(key)
         if bucket is None:
             limits = self._limits
-            bucket = self._parkers[name] = Bucket(limits.parked_per_minute / 60, limits.parked_burst)
+            bucket = self._parkers[key] = Bucket(limits.parked_per_minute / 60, limits.parked_burst)
+            if len(self._parkers) > _PARKERS:
+                self._parkers.popitem(last=False)
+        else:
+            self._parkers.move_to_end(key)
         return bucket.allow()
 
     def _refuse(self, item: Item, reason: str, letters: list[bytes]) -> None:
         name = item.protocol.name
         self._metrics.rejected(name, reason)
         self._metrics.device_refused(item.key if self._devices.get(item.key) else "", reason)
-        if reason != "parking-full" and self._may_park(f"letter of {item.peer or name}"):
+        if item.replayed and reason == "unknown-device":
+            return  # it stays parked
+        if reason != "parking-full" and (item.replayed or self._may_park(f"letter of {item.peer or name}")):
             letters.append(
                 dead_letter(reason, item.about or item.key[:128], f"gateway-{name}", item.raw, at=item.arrived)
             )
@@ -246,7 +265,7 @@ class Pipe:
         records: dict[str, list[Pair]] = {}
         refused = list(rows.refused)
         for shape, found in rows.rows.items():
-            new, owners = self._recent.new(found, rows.owners[shape], whole=shape not in COLUMNS)
+            new, owners = self._recent.new(found, rows.owners[shape])
             if len(new) < len(found):
                 self._metrics.repeated.inc(len(found) - len(new))
             if not new:
@@ -254,6 +273,8 @@ class Pipe:
             arrived = max(batch[owner].arrived for owner in owners)
             keep = self._unfolded(batch) if kind_of(shape).code == "video" else None
             made = make(shape, new, owners, arrived, keep)
+            self._recent.written(new)
+            self._recent.forget(new[i] for i in made.bad)  # mended, or no longer ahead of time, it may come again
             refused += made.refused
             self._metrics.folded.inc(len(made.folded))
             if made.pairs:
@@ -264,7 +285,10 @@ class Pipe:
                 gateways.subtract(batch[owner].protocol.name for owner in made.folded)
                 for gateway, count in gateways.items():
                     self._metrics.accepted(gateway, kind.code, count)
-        for owner, reason, detail in dict.fromkeys(refused):
+        first: dict[tuple[int, str], str] = {}
+        for owner, reason, detail in refused:
+            first.setdefault((owner, reason), detail)
+        for (owner, reason), detail in first.items():  # one letter holds the whole message
             item = batch[owner]
             item.told.append(reason)
             self._metrics.rejected(item.protocol.name, reason)
@@ -286,26 +310,29 @@ class Pipe:
 
         return keep
 
-    async def _finish(self, batch: list[Item], made: _Made, before: asyncio.Task[None] | None) -> None:
+    async def _finish(self, batch: list[Item], made: _Made, before: asyncio.Task[None] | None, letters: int) -> None:
         """Write, then answer: after those that came before, so that a repeat is not answered before its first."""
         try:
-            if made.records:
-                await asyncio.gather(*(self._write(topic, pairs) for topic, pairs in made.records.items()))
+            outcomes = made.outcomes
+            try:
+                if made.records:
+                    await asyncio.gather(*(self._write(topic, pairs) for topic, pairs in made.records.items()))
+            except Exception:  # whether Kafka has them is not known: not answered, and new when they come again
+                log.exception("gateway.write")
+                self._recent.forget(made.rows)
+                outcomes = ["processing-failed"] * len(batch)
             if before is not None:
                 await asyncio.wait([before])
-            for item, outcome in zip(batch, made.outcomes, strict=True):
-                try:
-                    item.done(outcome)
-                except Exception:
-                    log.exception("gateway.answer", gateway=item.protocol.name)
+            for item, outcome in zip(batch, outcomes, strict=True):
+                _call(item.done, outcome)
         finally:
             self._frames -= len(batch)
-            self._bytes -= sum(len(item.raw) for item in batch)
+            self._bytes -= sum(len(item.raw) for item in batch) + letters
             self._metrics.outstanding.set(self._frames)
             if self._room and not self.full:
-                room, self._room = self._room, []
+                room, self._room = self._room, {}
                 for callback in room:
-                    callback()
+                    _call(callback)
 
     async def _write(self, topic: str, pairs: list[Pair]) -> None:
         """Until Kafka has them. Records that are written twice have the same event ids, which the engine drops."""
@@ -321,11 +348,21 @@ class Pipe:
                 wait = min(2 * wait, _LONGEST_SECONDS)
 
 
+def _call(callback: Callable[..., None], *given: Any) -> None:
+    """A callback that fails harms no other."""
+    try:
+        callback(*given)
+    except Exception:
+        log.exception("gateway.callback")
+
+
 def _parked(item: Item) -> Pair:
     record: dict[str, Any] = {
         "device_id": item.key,
         "protocol": item.protocol.name,
         "received_at": item.arrived,
         "body": item.park or item.raw,
+        "peer": item.peer or None,
+        "proved": item.proved,
     }
     return item.key.encode(), encode(PARKED, record)

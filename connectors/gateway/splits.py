@@ -1,7 +1,8 @@
 """Packets of one HJ 212 message: what each says goes on at once; a factor cut in two by a packet's end is put together.
 
 A device that waits for the answer to its first packet before it sends the second would wait for ever were packets held back until
-all are there. So only what a packet leaves unfinished is kept here, and which packets are still missing is counted.
+all are there. So only what a packet leaves unfinished is kept: fields of a factor that has no value yet. A flag that comes in the
+packet after its value is lost. Messages that do not become whole are counted.
 """
 
 import time
@@ -13,14 +14,14 @@ from connectors.metrics import GatewayMetrics, shared
 from connectors.protocols import hj212
 
 SECONDS: Final = 60.0
-_MOST: Final = 10_000
+_MOST: Final = 2_000
 _VALUES: Final = ("Rtd", "Avg")
 
 
 @dataclass(slots=True)
 class _Message:
     until: float
-    missing: set[int]
+    seen: set[int] = field(default_factory=set)
     unfinished: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
@@ -45,9 +46,9 @@ class Splits:
             return frame
         count, number = packet
         group = frame.group
-        message = self._messages.pop(group, None) or _Message(0.0, set(range(1, count + 1)))
+        message = self._messages.pop(group, None) or _Message(0.0)
         message.until = self._now() + self._seconds
-        message.missing.discard(number)
+        message.seen.add(number)
         factors: dict[str, dict[str, str]] = {}
         for code, fields in frame.factors.items():
             whole = message.unfinished.pop(code, {}) | fields
@@ -55,7 +56,7 @@ class Splits:
                 factors[code] = whole
             else:
                 message.unfinished[code] = whole
-        if message.missing:
+        if len(message.seen) < count:
             self._messages[group] = message  # the youngest last
         else:
             self._metrics.split("complete")

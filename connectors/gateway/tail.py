@@ -58,7 +58,8 @@ def _starts(consumer: Consumer, names: Iterable[str], records: int) -> list[Topi
 
 
 def _frames(consumer: Consumer, kinds: Mapping[str, Kind]) -> Iterator[tuple[str, pl.DataFrame]]:
-    left, deadline = len(consumer.assignment()), time.monotonic() + _SECONDS
+    left = {(place.topic, place.partition) for place in consumer.assignment()}
+    deadline = time.monotonic() + _SECONDS
     while left and time.monotonic() < deadline:
         values: dict[str, list[bytes | None]] = {}
         for message in consumer.consume(5_000, 0.05):
@@ -66,6 +67,6 @@ def _frames(consumer: Consumer, kinds: Mapping[str, Kind]) -> Iterator[tuple[str
             if error is None:
                 values.setdefault(message.topic() or "", []).append(message.value())
             elif error.code() == KafkaError._PARTITION_EOF:
-                left -= 1
+                left.discard((message.topic(), message.partition()))
         for name, given in values.items():
             yield kinds[name].code, decode_chunk(kinds[name], given).frame

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, cast
 
 import structlog
 
-from connectors.gateway.item import ACCEPTED, Item, Protocol_
+from connectors.gateway.item import Item, Protocol_
 from connectors.gateway.limits import Bucket, Limits
 from connectors.gateway.pipe import Pipe
 from connectors.metrics import GatewayMetrics, shared
@@ -22,8 +22,9 @@ from connectors.protocols.stream import Bad, Splitter
 
 log = structlog.get_logger(__name__)
 _BACKLOG: Final = 4096
-_READ_BYTES: Final = 16_384
+READ_BYTES: Final = 16_384
 _SWEEP_SECONDS: Final = 1.0
+_HANDSHAKE_SECONDS: Final = 10.0
 _ENDING: Final = 10  # times the errors a minute that are kept end a connection
 _DETAIL_CHARS: Final = 200
 
@@ -63,7 +64,7 @@ class TcpServer:
         self.metrics = door.metrics or shared()
         self.connections: set[_Connection] = set()
         self.by_source: Counter[str] = Counter()
-        self.buffer = memoryview(bytearray(_READ_BYTES))
+        self.buffer = memoryview(bytearray(READ_BYTES))
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -76,7 +77,13 @@ class TcpServer:
     async def __aenter__(self) -> "TcpServer":
         loop, door = asyncio.get_running_loop(), self.door
         self._server = await loop.create_server(
-            lambda: _Connection(self), door.host, door.port, ssl=door.tls, backlog=_BACKLOG, reuse_address=True
+            lambda: _Connection(self),
+            door.host,
+            door.port,
+            ssl=door.tls,
+            backlog=_BACKLOG,
+            reuse_address=True,
+            ssl_handshake_timeout=_HANDSHAKE_SECONDS if door.tls else None,
         )
         self._sweeper = asyncio.create_task(self._sweep())
         return self
@@ -96,13 +103,17 @@ class TcpServer:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = time.monotonic()
             for connection in list(self.connections):
-                connection.look(now)
+                try:
+                    connection.look(now)
+                except Exception:  # one connection ends no sweep
+                    log.exception("gateway.look", gateway=self.door.wire.name)
+                    connection.end("too-many-errors")
 
 
 class _Connection(asyncio.BufferedProtocol):
     __slots__ = (
-        "_bucket", "_counted", "_ending", "_errors", "_heard", "_open", "_paused", "_server", "_splitter", "_transport",
-        "_unanswered", "_waiting", "peer",
+        "_asked", "_begun", "_blocked", "_bucket", "_counted", "_ending", "_errors", "_heard", "_open", "_paused", "_server",
+        "_slow", "_splitter", "_transport", "_unanswered", "peer",
     )  # fmt: skip
 
     def __init__(self, server: TcpServer) -> None:
@@ -111,10 +122,12 @@ class _Connection(asyncio.BufferedProtocol):
         self._splitter = server.door.wire.splitter()
         self._bucket = Bucket(limits.frames_per_second, limits.burst)
         self._heard = time.monotonic()
+        self._begun: float | None = None  # when the frame began of which the rest is not there yet
         self._errors = Bucket(limits.errors_per_minute / 60, limits.errors_per_minute)
         self._counted = 0
         self._unanswered = 0
-        self._paused = self._waiting = False
+        self._slow = self._blocked = False  # too fast for the limit; does not read its answers
+        self._paused = self._asked = False
         self._open = self._ending = False
         self.peer = ""
 
@@ -132,11 +145,13 @@ class _Connection(asyncio.BufferedProtocol):
         server.connections.add(self)
         server.by_source[self.peer] += 1
         server.metrics.connected(server.door.wire.name, len(server.connections))
+        self._pause_or_go_on()  # while the pipe is full a new connection is not read either
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._open:
             return
         self._open = False
+        self._server.door.pipe.forget(self._roomy)
         server = self._server
         server.connections.discard(self)
         server.by_source[self.peer] -= 1
@@ -151,14 +166,21 @@ class _Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._heard = time.monotonic()
-        self._take(self._splitter.feed(bytes(self._server.buffer[:nbytes])))
+        held = self._splitter.held
+        found = self._splitter.feed(bytes(self._server.buffer[:nbytes]))
+        if not self._splitter.held:
+            self._begun = None
+        elif found or not held:
+            self._begun = self._heard
+        self._take(found)
         self._pause_or_go_on()
 
     def look(self, now: float) -> None:
-        """Once a second: end what is silent."""
+        """Once a second: end what is silent, or takes for ever."""
         silent = now - self._heard
         limits = self._server.door.limits
-        if self._splitter.held and silent > limits.silence_seconds and not self._paused:
+        if self._begun is not None and now - self._begun > limits.silence_seconds and not self._paused:
+            self._begun = None
             self._take(self._splitter.flush())
         if silent > limits.idle_seconds and not self._unanswered:
             self.end("idle")
@@ -188,8 +210,8 @@ class _Connection(asyncio.BufferedProtocol):
             item.done = _Answer(self, one)
             door.pipe.offer(item)
         wait = self._bucket.take(len(found))
-        if wait and not self._waiting and self._open:
-            self._waiting = True
+        if wait and not self._slow and self._open:
+            self._slow = True
             asyncio.get_running_loop().call_later(wait, self._waited)
 
     def _bad(self, bad: Bad, arrived: int) -> None:
@@ -198,7 +220,12 @@ class _Connection(asyncio.BufferedProtocol):
         keep = self._errors.allow()
         detail = f"{self.peer} {bad.detail}"[:_DETAIL_CHARS]
         door.pipe.reject(door.wire.name, bad.reason, detail, bad.raw, arrived, keep=keep)
-        self._counted = 0 if keep else self._counted + 1
+        self._strike(keep)
+
+    def _strike(self, within: bool) -> None:
+        """An error more; `within`: what a minute may have."""
+        door = self._server.door
+        self._counted = 0 if within else self._counted + 1
         if self._counted > _ENDING * door.limits.errors_per_minute:
             log.warning("gateway.hostile", gateway=door.wire.name, peer=self.peer)
             self.end("too-many-errors")
@@ -209,36 +236,46 @@ class _Connection(asyncio.BufferedProtocol):
         answer = self._server.door.wire.answer(frame, outcome)
         if answer is not None and self._open and not self._transport.is_closing():
             self._transport.write(answer)
-        if outcome != ACCEPTED and outcome in ("bad-credentials", "bad-source"):
-            self._counted += 1
+        if outcome in ("bad-credentials", "bad-source"):
+            self._strike(self._errors.allow())
         if self._paused:
             self._pause_or_go_on()
 
     def pause_writing(self) -> None:
         """The device does not read its answers: do not read its frames either."""
-        self._waiting = True
+        self._blocked = True
         self._pause_or_go_on()
 
     def resume_writing(self) -> None:
-        self._waited()
+        self._blocked = False
+        self._pause_or_go_on()
 
     def _waited(self) -> None:
-        self._waiting = False
+        self._slow = False
+        self._pause_or_go_on()
+
+    def _roomy(self) -> None:
+        self._asked = False
         self._pause_or_go_on()
 
     def _pause_or_go_on(self) -> None:
+        if not self._open or self._transport.is_closing():
+            return
         door = self._server.door
-        stop = self._waiting or self._unanswered >= door.limits.window or door.pipe.full
-        if stop == self._paused or not self._open or self._transport.is_closing():
+        full = door.pipe.full
+        if full and not self._asked:  # also where it is paused for another reason: nobody else would wake it
+            self._asked = True
+            door.pipe.when_room(self._roomy)
+        stop = self._slow or self._blocked or self._unanswered >= door.limits.window or full
+        if stop == self._paused:
             return
         self._paused = stop
-        if not stop:
-            self._heard = time.monotonic()
-            self._transport.resume_reading()
+        if stop:
+            self._transport.pause_reading()
             return
-        self._transport.pause_reading()
-        if door.pipe.full:
-            door.pipe.when_room(self._pause_or_go_on)
+        self._heard = time.monotonic()
+        self._begun = self._heard if self._splitter.held else None
+        self._transport.resume_reading()
 
 
 class _Answer:

@@ -9,7 +9,7 @@ from connectors.devices import hj212 as hj212_events
 from connectors.devices.clock import CHINA
 from connectors.devices.device import Device
 from connectors.devices.rows import Rows
-from connectors.gateway.item import ACCEPTED
+from connectors.gateway.item import ACCEPTED, NOT_KEPT
 from connectors.gateway.splits import Splits
 from connectors.protocols import gb26875, hj212
 from connectors.protocols.stream import Bad, Splitter
@@ -71,8 +71,8 @@ class Gb26875:
         return gb26875_events.key_of(frame)
 
     def answer(self, frame: gb26875.Frame, outcome: str) -> bytes | None:
-        if frame.command != _SEND:
-            return None
+        if frame.command != _SEND or outcome in NOT_KEPT:
+            return None  # not answered, it comes again; what is denied, a device may drop
         return gb26875.confirm(frame, self._now()) if outcome == ACCEPTED else gb26875.deny(frame, self._now())
 
     def events(self, device: Device, frame: gb26875.Frame, arrived: int, rows: Rows) -> None:

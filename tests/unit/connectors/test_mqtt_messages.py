@@ -82,7 +82,7 @@ def test_a_finding_of_a_camera() -> None:
     rows = rows_of({"label": "mouse", "confidence": 1, "picture": "s3://p/1.jpg", "sha256": "ab", "time": AT})
     (found,) = made(rows)
     assert (found["label"], found["confidence"], found["picture"]) == ("rat", 1.0, "s3://p/1.jpg")
-    assert found["event_id"] == f"mqtt:k7/mouse/{AT}"
+    assert found["event_id"] == f"mqtt:k7/label:mouse/{AT}"
 
 
 @pytest.mark.parametrize(

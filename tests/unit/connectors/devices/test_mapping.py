@@ -75,6 +75,35 @@ def test_a_device_without_a_clock_gets_ours() -> None:
     assert (one["occurred_at"], one["observed_at"]) == (NOW, NOW)
 
 
+def test_frames_without_times_are_told_by_what_they_are_and_when_they_came() -> None:
+    """Two thousand different frames in a minute are as many readings; the same one again is the same."""
+    ids = {readings(f"w01018-Rtd={value}", qn=None)[0][0]["event_id"] for value in range(2_000)}
+    assert len(ids) == 2_000
+    again = readings("w01018-Rtd=7", qn=None)[0][0]["event_id"]
+    assert again in ids
+    assert readings("w01018-Rtd=7", qn=None, arrived=NOW + 60_000)[0][0]["event_id"] not in ids
+
+
+def test_a_clock_that_stands_still_hides_nothing() -> None:
+    ids = {
+        readings(f"DataTime=20000101000000;w01018-Rtd={value}", qn=None, clock="gateway")[0][0]["event_id"]
+        for value in range(5)
+    }
+    assert len(ids) == 5
+
+
+def test_two_devices_of_one_name_have_ids_of_their_own() -> None:
+    """A register may call two devices alike; their readings stay two."""
+    (frame,) = hj.decode(
+        hj.encode({"QN": STAMP + "000", "ST": 32, "CN": 2011, "Flag": 4}, f"DataTime={STAMP};w01018-Rtd=1")
+    )
+    assert isinstance(frame, hj.Frame)
+    rows = Rows()
+    for key in ("hj212:A1", "hj212:A2"):
+        hj212.events(parse(key, b'{"subject": "site:1", "sector": "ecology", "device_id": "x"}'), frame, NOW, rows)
+    assert len({row[0] for row in rows.rows["iot"]}) == 2
+
+
 def test_equipment_and_boots() -> None:
     found, _ = readings(f"DataTime={STAMP};SB1-RS=1;SB2-RS=0", "2021")
     assert [(one["metric"], one["value"]) for one in found] == [
@@ -96,7 +125,7 @@ def test_what_is_no_number_is_named() -> None:
     assert readings("DataTime=20261301000000;w01018-Rtd=1")[1] == [(0, "bad-time", "DataTime 20261301000000")]
 
 
-@pytest.mark.parametrize("mn", ["", "a b", "a:b", "a\x01"])
+@pytest.mark.parametrize("mn", ["", "a b", ":b", "a\x01", "a" * 200])
 def test_names_that_cannot_be_registered(mn: str) -> None:
     (frame,) = hj.decode(hj.encode({"QN": STAMP + "000", "ST": 32, "CN": 2011, "MN": mn, "Flag": 4}))
     assert isinstance(frame, hj.Frame)

@@ -1,5 +1,7 @@
 """What gateways are made of: split messages, buckets, remembered ids."""
 
+import tracemalloc
+
 from connectors.gateway.limits import Bucket
 from connectors.gateway.recent import Recent
 from connectors.gateway.splits import Splits
@@ -70,8 +72,37 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert bucket.take(1) == 0.1
 
 
+def row(name: str, subject: str = "site:1") -> tuple[str, str, str, str]:
+    return (name, "iot", "fire", subject)
+
+
 def test_at_least_a_generation_is_remembered() -> None:
     recent = Recent(100)
-    recent.remember(f"e{i}" for i in range(1_000))
-    assert recent.new([(f"e{i}",) for i in range(900, 1_000)], list(range(100))) == ([], [])
-    assert recent.new([("e700",)], [7]) == ([("e700",)], [7])
+    recent.remember((f"e{i}", "site:1") for i in range(1_000))
+    assert recent.new([row(f"e{i}") for i in range(900, 1_000)], list(range(100))) == ([], [])
+    assert recent.new([row("e700")], [7]) == ([row("e700")], [7])
+
+
+def test_no_subject_uses_up_anothers_ids() -> None:
+    recent = Recent()
+    recent.remember([("e1", "site:1")])
+    assert recent.new([row("e1", "site:2"), row("e1")], [0, 1]) == ([row("e1", "site:2")], [0])
+
+
+def test_what_was_not_written_after_all_is_new() -> None:
+    recent = Recent()
+    recent.written([row("e1"), row("e2")])
+    recent.forget([row("e1")])
+    assert recent.new([row("e1"), row("e2")], [0, 1]) == ([row("e1")], [0])
+
+
+def test_thousands_of_packets_announced_cost_nothing() -> None:
+    """PNUM is the sender's word: what is kept is what came."""
+    splits = Splits(metrics=metrics()[0])
+    tracemalloc.start()
+    for second in range(100):
+        splits.joined(packet(1, "w01018-Min=1", count=9_999, when=f"2026010100{second // 60:02d}{second % 60:02d}"))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(splits) == 100
+    assert held < 500_000

@@ -12,7 +12,7 @@ from connectors.devices.device import seal
 from connectors.devices.registry import Devices
 from connectors.gateway.item import Item
 from connectors.gateway.limits import Limits
-from connectors.gateway.pipe import MOST_FRAMES, Pipe
+from connectors.gateway.pipe import MOST_FRAMES, PARKED_BYTES, Pipe
 from connectors.gateway.recent import Recent
 from connectors.gateway.wires import Hj212
 from connectors.protocols import hj212
@@ -150,6 +150,92 @@ def test_what_cannot_be_an_event_is_a_dead_letter_and_answered() -> None:
         assert letters.keys() == {"bad-value", "not-finite", "bad-time"}
         assert letters["bad-value"] == both
         assert [event["metric"] for event in kafka.records("events.iot")] == ["ph"]
+
+    run(work())
+
+
+def test_a_message_with_many_faults_is_one_letter() -> None:
+    async def work() -> None:
+        kafka, answers = Kafka(), list[str]()
+        area = ";".join(f"w{i:05d}-Rtd=x" for i in range(200))
+        async with pipe(kafka, devices("A1")) as made:
+            made.offer(item(hj212.encode(HEAD, f"DataTime=20260101000000;{area}"), answers.append))
+            await made.drain()
+        assert answers == [""]
+        assert len(kafka.records("rejected")) == 1
+
+    run(work())
+
+
+def test_a_refused_reading_is_new_when_it_comes_again() -> None:
+    """Twenty minutes ahead it was refused; when that time has come, it is written."""
+
+    async def work() -> None:
+        kafka, answers = Kafka(), list[str]()
+        async with pipe(kafka, devices("A1")) as made:
+            for arrived in (NOW - 20 * 60_000, NOW, NOW):
+                one = item(frame(), answers.append)
+                one.arrived = arrived
+                made.offer(one)
+                await made.drain()
+        assert answers == ["", "", ""]
+        assert [letter["reason"] for letter in kafka.records("rejected")] == ["time-in-future"]
+        assert len(kafka.records("events.iot")) == 1
+
+    run(work())
+
+
+def test_a_write_that_fails_oddly_answers_nothing_and_forgets() -> None:
+    async def work() -> None:
+        kafka, answers = Kafka(), list[str]()
+        async with pipe(kafka, devices("A1")) as made:
+            send, kafka.send = kafka.send, _odd  # type: ignore[method-assign]
+            made.offer(item(frame(), answers.append))
+            await made.drain()
+            kafka.send = send  # type: ignore[method-assign]
+            made.offer(item(frame(), answers.append))
+            await made.drain()
+        assert answers == ["processing-failed", ""]
+        assert len(kafka.records("events.iot")) == 1
+
+    run(work())
+
+
+async def _odd(*_: Any) -> int:
+    raise ValueError("odd")
+
+
+def test_all_unknown_devices_together_have_a_measure_of_bytes() -> None:
+    async def work() -> None:
+        kafka, answers = Kafka(), list[str]()
+        big = hj212.encode(HEAD, "DataTime=20260101000000;" + "x" * 9_000)
+        async with pipe(kafka, devices("A1"), limits=Limits(parked_burst=10_000)) as made:
+            for number in range(PARKED_BYTES // len(big) + 200):
+                one = item(big, answers.append)
+                one.key = f"hj212:U{number % 5_000}"
+                made.offer(one)
+                if made.full:
+                    await made.drain()
+            await made.drain()
+        assert 100 <= answers.count("parking-full") <= 200
+
+    run(work())
+
+
+def test_a_replay_must_prove_what_its_device_must() -> None:
+    """What was parked before a device had a password is its own only with that password, and from where it may send."""
+
+    async def work() -> None:
+        known = devices("A1", secret=seal("654321"), sources=["10.0.0.0/8"])
+        kafka, answers = Kafka(), list[str]()
+        async with pipe(kafka, known) as made:
+            made.offer(item(frame(), answers.append, peer="10.1.2.3", replayed=True))
+            made.offer(item(frame(second=1, PW="654321"), answers.append, peer="11.1.2.3", replayed=True))
+            made.offer(item(frame(second=2, PW="654321"), answers.append, peer="10.1.2.3", replayed=True))
+            made.offer(item(frame("gone"), answers.append, replayed=True))
+            await made.drain()
+        assert answers == ["bad-credentials", "bad-source", "", "unknown-device"]
+        assert [letter["reason"] for letter in kafka.records("rejected")] == ["bad-credentials", "bad-source"]
 
     run(work())
 

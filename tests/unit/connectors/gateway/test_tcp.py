@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 
+from connectors.devices.device import parse
 from connectors.gateway.limits import Limits
 from connectors.gateway.pipe import MOST_FRAMES, Pipe
-from connectors.gateway.tcp import Door, TcpServer
+from connectors.gateway.tcp import READ_BYTES, Door, TcpServer
 from connectors.gateway.wires import Hj212
 from connectors.protocols import hj212
 from tests.unit.connectors.gateway.fakes import Kafka, devices, frame, metrics, until
@@ -198,7 +200,7 @@ def test_while_kafka_is_away_nothing_is_read_beyond_the_window() -> None:
             sending = asyncio.create_task(_send(writer, frames))
             await until(lambda: here.pipe.outstanding >= 10)
             await asyncio.sleep(0.2)
-            assert here.pipe.outstanding < 1_000
+            assert here.pipe.outstanding < 10 + READ_BYTES // len(frames[0]) + 2
             here.kafka.gate.set()
             wanted = b"".join(map(answer, frames))
             assert await reader.readexactly(len(wanted)) == wanted
@@ -224,6 +226,104 @@ def test_a_full_pipe_stops_every_connection_and_lets_them_go_on() -> None:
                 await reader.readexactly(size)
             await asyncio.gather(*sending)
             assert len(here.kafka.records("events.iot")) == 3600
+
+    run(work())
+
+
+def test_what_was_paused_for_two_reasons_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its window first, then by a full pipe: when Kafka is back, every connection is read again."""
+
+    async def work() -> None:
+        monkeypatch.setattr("connectors.gateway.pipe.MOST_FRAMES", 400)
+        async with house(window=100, frames_per_second=1e6, burst=1_000_000) as here:
+            here.kafka.gate.clear()
+            lines = [await here.connect() for _ in range(5)]
+            frames = [frame(second=second) for second in range(1_000)]
+            sending = [asyncio.create_task(_send(writer, frames)) for _, writer in lines]
+            await until(lambda: here.pipe.full)
+            await asyncio.sleep(0.1)
+            here.kafka.gate.set()
+            size = sum(len(answer(one)) for one in frames)
+            for reader, _ in lines:
+                await asyncio.wait_for(reader.readexactly(size), 20)
+            await asyncio.gather(*sending)
+
+    run(work())
+
+
+def test_coming_back_again_and_again_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the pipe is full a new connection is not read; when Kafka is back, those that went away are let go."""
+
+    async def work() -> None:
+        monkeypatch.setattr("connectors.gateway.pipe.MOST_FRAMES", 20)
+        async with house() as here:
+            here.kafka.gate.clear()
+            frames = b"".join(frame(second=second) for second in range(100))
+            for number in range(30):
+                _, writer = await here.connect()
+                writer.write(frames)
+                await until(lambda number=number: len(here.server.connections) == number + 1)
+                writer.close()
+            await until(lambda: here.pipe.full)
+            await asyncio.sleep(0.05)
+            assert here.pipe.outstanding <= 20 + 2 * 100
+            here.kafka.gate.set()
+            await until(lambda: not here.server.connections)
+            await here.pipe.drain()
+            assert here.pipe._room == {}
+
+    run(work())
+
+
+def test_who_does_not_read_answers_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it was slowed down at the same time: one reason ends, the other does not."""
+
+    async def work() -> None:
+        async with house(frames_per_second=1e6, burst=1_000_000, window=1_000_000) as here:
+            _, writer = await here.connect()
+            await until(lambda: here.server.connections)
+            (connection,) = here.server.connections
+            connection._slow = True
+            connection.pause_writing()
+            connection._waited()
+            writer.write(frame())
+            await asyncio.sleep(0.1)
+            assert here.pipe.outstanding == 0
+            assert here.kafka.records("events.iot") == []
+            connection.resume_writing()
+            await until(lambda: here.kafka.records("events.iot"))
+
+    run(work())
+
+
+def test_a_frame_that_comes_byte_by_byte_is_not_waited_for() -> None:
+    """A byte now and then is not silence, and no reason to hold a frame for ever."""
+
+    async def work() -> None:
+        async with house(silence_seconds=1.0) as here:
+            _, writer = await here.connect()
+            for byte in frame()[:40]:
+                writer.write(bytes((byte,)))
+                await asyncio.sleep(0.08)
+                if here.rejected("truncated"):
+                    break
+            assert here.rejected("truncated") == 1
+
+    run(work())
+
+
+def test_wrong_passwords_end_a_connection() -> None:
+    async def work() -> None:
+        async with house(errors_per_minute=3) as here:
+            body = b'{"subject": "site:1", "sector": "ecology", "secret": "x$y"}'
+            here.pipe.devices.put("hj212:A1", parse("hj212:A1", body))
+            _, writer = await here.connect()
+            with suppress(ConnectionError):
+                for second in range(200):
+                    writer.write(frame(second=second))
+                    await writer.drain()
+                    await asyncio.sleep(0.002)
+            await until(lambda: here.ended("too-many-errors") == 1)
 
     run(work())
 
