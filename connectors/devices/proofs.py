@@ -35,20 +35,20 @@ class Proofs:
         self._lock = threading.Lock()
         self._now = now
 
-    def judge(self, key: str, secret: str, password: str, peer: str) -> bool:
-        """Whether that is the password of a device, said from an address."""
+    def judge(self, key: str, secret: str, password: str, peer: str | None) -> bool:
+        """Whether that is the password of a device, said from an address; None: by what was kept, which nobody guesses with."""
         if len(password) > LONGEST_PASSWORD:
             return False
-        if (key, peer) in self._guesses and not self._may_guess(key, peer):
+        if peer is not None and (key, peer) in self._guesses and not self._may_guess(key, peer):
             return False
         digest = _digest(secret, password)
         known, right = self._right.get(key, ("", b""))
         # Where the right one is known no other can be, so that wrong ones are not stretched either.
         proved = hmac.compare_digest(right, digest) if known == secret else proves(secret, password)
-        if not proved:
-            self._guessed_wrong(key, peer)
-        elif known != secret:
+        if proved:
             self._right[key] = (secret, digest)
+        elif peer is not None:
+            self._guessed_wrong(key, peer)
         return proved
 
     def forget(self, key: str) -> None:

@@ -50,10 +50,11 @@ class Devices:
     def __iter__(self) -> Iterator[Device]:
         return iter([device for device, _ in list(self._devices.values())])
 
-    def proves(self, device: Device, password: str, peer: str = "") -> bool:
+    def proves(self, device: Device, password: str, peer: str | None = "") -> bool:
         """Whether a password, said from an address, is the device's; a device without one needs none.
 
-        Wrong ones are limited for each device and address: beyond that everything is wrong for a while.
+        Wrong ones are limited for each device and address: beyond that everything is wrong for a while. Not where `peer` is None:
+        of what was parked the right ones must not suffer for the wrong ones, and how much is parked has its own measure.
         """
         return device.secret is None or self._proofs.judge(device.key, device.secret, password, peer)
 

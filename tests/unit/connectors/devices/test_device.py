@@ -127,6 +127,14 @@ def test_guesses_are_limited_for_each_device_and_address(stretched: list[str], m
     assert not known.proves(device, "old", "10.0.0.1")
 
 
+def test_what_was_parked_is_no_guessing() -> None:
+    """Right ones among many wrong ones are right, and nobody who speaks now has to wait for them."""
+    known, device = Devices(), guarded()
+    said = [*("wrong" for _ in range(50)), "old", *("wrong" for _ in range(50)), "old"]
+    assert [known.proves(device, password, None) for password in said] == [password == "old" for password in said]
+    assert known.proves(device, "old", "10.0.0.1")
+
+
 def test_nothing_of_wrong_passwords_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither in the clear nor without bound; the right one not in the clear either."""
     monkeypatch.setattr("connectors.devices.proofs._GUESSERS", 3)
