@@ -235,7 +235,9 @@ class Pipe:
         if item.proved or device.secret is None:
             return ACCEPTED
         password = item.protocol.password(item.frame)
-        return ACCEPTED if password is not None and self._devices.proves(device, password) else "bad-credentials"
+        peer = None if item.replayed else item.peer  # what is replayed is nobody's guess
+        right = password is not None and self._devices.proves(device, password, peer)
+        return ACCEPTED if right else "bad-credentials"
 
     def _may_park(self, key: str) -> bool:
         """Each unknown device has its own measure; of too many, those that were silent longest are forgotten."""
