@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -89,6 +91,34 @@ def test_a_gateway_that_answers_in_any_way_is_left_alone(
         else:
             wait_until(lambda: crew.pids != first, 20, "another gateway")
         answers[0] = 200
+
+
+class Doors(Sleepers):
+    """A gateway that opens ports, and notes which it was told to open."""
+
+    told: list[dict[str, str]]
+
+    def _start(self, i: int) -> Child:
+        self.told = [*getattr(self, "told", []), self._same_doors()]
+        child = super()._start(i)
+        address = {"url": "http://127.0.0.1:8123", "ports": {"hj212": 5001, "gb26875_udp": 5002}}
+        address_file(self._settings, child.pid).write_text(json.dumps(address))
+        return child
+
+
+def test_a_gateway_that_is_started_again_has_the_same_doors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices and senders have its ports: also when it dies a second time before it has told them."""
+    monkeypatch.setattr(module, "_SHORTEST_SECONDS", 0.05)
+    with Doors(Settings(data_dir=tmp_path), 0, gateway=True) as crew:
+        assert crew.gateway() == ("http://127.0.0.1:8123", {"hj212": 5001, "gb26875_udp": 5002})
+        for times in (2, 3):
+            (pid,) = crew.pids
+            if times == 3:
+                address_file(crew._settings, pid).unlink()
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda pid=pid: crew.pids != [pid], 20, "another gateway")
+    same = {"FENGSUI_HJ212_PORT": "5001", "FENGSUI_GB26875_UDP_PORT": "5002", "FENGSUI_HTTP_PORT": "8123"}
+    assert crew.told == [{}, same, same]
 
 
 def test_a_gateway_is_handed_its_limits(tmp_path: Path) -> None:
