@@ -23,6 +23,7 @@ Register = Annotated[
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
 SETTLE_SECONDS: Final = 60.0
 _CLIENTS: Final = 8
+_BATCH: Final = 500
 _TICK_SECONDS: Final = 0.05
 _KNOWN_SECONDS: Final = 10.0
 _FINDINGS: Final = ("未戴厨师帽", "未戴口罩", "老鼠", "垃圾桶未盖", "消防通道占用")
@@ -186,6 +187,49 @@ async def _film(url: str, plan: _Plan, password: str) -> tuple[int, int]:
     finally:
         for camera in cameras:
             await camera.__aexit__(None, None, None)
+
+
+@app.command
+def http(
+    *, devices: Devices = 100, rate: Rate = 0.0, seconds: Seconds = 60.0,
+    url: Annotated[str, Parameter(help="Base URL of the gateway; default: the one that runs here.")] = "",
+    token: Annotated[str, Parameter(env_var="FENGSUI_HTTP_TOKEN_TO_SEND")] = "", json: Json = False,
+) -> None:  # fmt: skip
+    """CloudEvents 业务系统: batches of events over HTTP, each answered with 202 when Kafka has it.
+
+    Args:
+        token: A bearer token, where the gateway asks for one. In the environment nobody else sees it.
+    """
+    plan = _checked(_Plan(devices, rate or devices / 5, seconds, url, False, json))
+    run = None if url else read_run(load())
+    if not url and (run is None or not run.http):
+        raise Wrong("no gateway runs here: start `fengsui up`, or say --url")
+    began = time.monotonic()
+    sent, again, answered = asyncio.run(_push(url or (run.http if run else ""), plan, token))
+    _tell("http", plan, (sent, again, answered), began)
+    if answered < sent:
+        raise Failed(f"{sent - answered} events were not taken")
+
+
+async def _push(url: str, plan: _Plan, token: str) -> tuple[int, int, int]:
+    import httpx
+
+    from connectors.simulate import http as simulated
+
+    began, start = time.monotonic(), time.time_ns() // 1_000_000
+    sent = again = answered = 0
+    try:
+        async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+            while (elapsed := time.monotonic() - began) < plan.seconds:
+                due = min(int(elapsed * plan.rate), sent + _BATCH)
+                if due > sent:
+                    events = simulated.batch(plan.devices, due - sent, start, sent)
+                    taken, times = await asyncio.wait_for(simulated.post(client, url, events, token), SETTLE_SECONDS)
+                    sent, again, answered = due, again + times, answered + taken
+                await asyncio.sleep(_TICK_SECONDS / 10)
+    except (simulated.NotTaken, TimeoutError) as error:
+        raise Failed(str(error) or f"{url} did not take everything") from error
+    return sent, again, answered
 
 
 async def _introduced(camera: Any) -> None:

@@ -101,6 +101,9 @@ def test_simulated_devices_are_answered(fengsui: Shell, settings: Settings) -> N
         few = ["--devices", "3", "--rate", "20", "--seconds", "2", "--register", "--json"]
         found = fengsui.said("simulate", "gat1400", *few, "--url", door.url)
         assert found["answered"] == found["sent"] == len(records(settings, "events.video")) > 20
+        before = len(records(settings, "events.iot"))
+        found = fengsui.said("simulate", "http", *line, "--url", door.url)
+        assert found["answered"] == found["sent"] == len(records(settings, "events.iot")) - before > 150
 
 
 def test_simulated_sensors_speak_mqtt(fengsui: Shell, settings: Settings) -> None:
@@ -127,6 +130,7 @@ def _plain(value: object) -> str:
     [
         (["simulate", "hj212"], "no gateway"),
         (["simulate", "gat1400"], "no gateway"),
+        (["simulate", "http"], "no gateway"),
         (["simulate", "mqtt"], "which broker"),
         (["simulate", "mqtt", "--url", "http://x"], "--url"),
         (["simulate", "hj212", "--to", "nowhere"], "HOST:PORT"),
