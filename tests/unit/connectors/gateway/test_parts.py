@@ -1,11 +1,14 @@
 """What gateways are made of: split messages, buckets, remembered ids."""
 
+import datetime as dt
 import tracemalloc
 
+from connectors.gateway.item import NOT_KEPT
 from connectors.gateway.limits import Bucket
 from connectors.gateway.recent import Recent
 from connectors.gateway.splits import Splits
-from connectors.protocols import hj212
+from connectors.gateway.wires import Gb26875
+from connectors.protocols import gb26875, hj212
 from tests.unit.connectors.gateway.fakes import metrics
 
 
@@ -106,3 +109,17 @@ def test_thousands_of_packets_announced_cost_nothing() -> None:
     tracemalloc.stop()
     assert len(splits) == 100
     assert held < 500_000
+
+
+def test_what_may_be_taken_later_is_neither_confirmed_nor_denied() -> None:
+    """A device may drop what is denied; what is not answered it sends again."""
+    when = dt.datetime(2026, 1, 1)
+    (sent,) = gb26875.decode(gb26875.encode(7, gb26875.SEND, time=when, source=b"\1" * 6, target=bytes(6)))
+    assert isinstance(sent, gb26875.Frame)
+    wire = Gb26875(lambda: when)
+    commands = {}
+    for outcome in ("", "bad-source", *NOT_KEPT):
+        answer = wire.answer(sent, outcome)
+        (told,) = gb26875.decode(answer) if answer else (None,)
+        commands[outcome] = told.command if isinstance(told, gb26875.Frame) else None
+    assert commands == {"": gb26875.CONFIRM, "bad-source": gb26875.DENY} | dict.fromkeys(NOT_KEPT)
