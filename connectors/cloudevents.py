@@ -100,7 +100,7 @@ def decode(headers: Mapping[str, str] | Iterable[tuple[str, str]], body: bytes) 
     try:
         mode = mode_of(content_type)
         if mode == "batch":
-            return Message(mode, [_element(raw) for raw in _elements(body)])
+            return Message(mode, [_element(raw) for raw in elements(body, Refused(REASON, "a batch is a JSON array"))])
         if mode == "structured":
             return Message(mode, [structured(body)])
         return Message(mode, [_binary(lower, content_type, body)])
@@ -236,12 +236,13 @@ def _describe_one(result: Event | Bad) -> dict[str, Any]:
     return about
 
 
-def _elements(body: bytes) -> list[bytes]:
+def elements(body: bytes, otherwise: Refused) -> list[bytes]:
+    """The elements of a JSON array, each as it was written. Raises Refused: `otherwise` where the text is JSON and no array."""
     try:
         return [bytes(raw) for raw in _ELEMENTS.decode(body)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         read_json(body)  # names what is wrong with the text, where the text is wrong
-        raise Refused(REASON, "a batch is a JSON array") from None
+        raise otherwise from None
 
 
 def _element(raw: bytes) -> Event | Bad:

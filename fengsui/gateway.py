@@ -34,13 +34,13 @@ from connectors.http.body import Limits as BodyLimits
 from connectors.http.server import Room, Tls
 from connectors.http.viid import Viid, ViidConfig
 from connectors.producing import EventWriter
+from connectors.protocols import sm4
 from fengsui.mqtt import mqtt_plan
 from fengsui.settings import Settings, SettingsError
 
 log = structlog.get_logger()
 _READY_SECONDS: Final = 60.0
 _DRAIN_SECONDS: Final = 10.0
-SM4_KEY_BYTES: Final = 16
 
 
 @dataclass(slots=True)
@@ -262,10 +262,10 @@ def sm4_keys(settings: Settings) -> dict[str, bytes]:
         return {}
     try:
         given = json.loads(settings.sm4_keys_file.read_text("utf-8"))
-        keys = {str(mn): bytes.fromhex(key) for mn, key in given.items()}
+        keys = {str(mn): sm4.key_of(digits) for mn, digits in given.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise SettingsError(f"FENGSUI_SM4_KEYS_FILE: {type(error).__name__}") from None
-    wrong = next((mn for mn, key in keys.items() if len(key) != SM4_KEY_BYTES), None)
+    wrong = next((mn for mn, key in keys.items() if key is None), None)
     if wrong is not None:
         raise SettingsError(f"FENGSUI_SM4_KEYS_FILE: the key of {wrong[:40]} is not 32 hexadecimal digits")
-    return keys
+    return {mn: key for mn, key in keys.items() if key is not None}

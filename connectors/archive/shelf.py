@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from connectors.archive import table
 from connectors.archive.layout import DAY_MS, LOCKS, TMP, ZONE_MS, Span, day, spans
 from connectors.archive.table import Record
+from connectors.disk import make_folder, sync_folder
 
 _ROW_GROUP: Final = 100_000
 _UNIQUE: Final = ("_offset", "_ts", "_value", "_headers", "event_id", "occurred_at", "observed_at")
@@ -102,8 +103,8 @@ class Shelf:
         """Make one file appear at once and durably -> its size in bytes."""
         path = span.path(self._root)
         aside = self._root / TMP / f"{self._topic}-{self._partition}"
-        _folder(aside.parent)
-        _folder(path.parent)
+        make_folder(aside.parent)
+        make_folder(path.parent)
         with aside.open("wb") as file:
             if rows is not None:
                 pq.write_table(
@@ -113,7 +114,7 @@ class Shelf:
             os.fsync(file.fileno())
             size = file.tell()
         aside.rename(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
         self.position = span.last + 1
         return size
 
@@ -125,7 +126,7 @@ def same_log(root: Path, topic: str, log_id: str) -> bool:
     """
     path = root / topic / _LOG_ID
     if not path.exists():
-        _folder(path.parent)
+        make_folder(path.parent)
         aside = path.with_name(f"{_LOG_ID}.{os.getpid()}")
         aside.write_text(log_id)
         try:
@@ -150,19 +151,3 @@ def _runs(records: Sequence[Record]) -> Iterator[tuple[str, Sequence[Record]]]:
     for start, end in pairwise(cuts):
         if start < end:
             yield day(records[start].timestamp), records[start:end]
-
-
-def _folder(path: Path) -> None:
-    """Make a folder, durably."""
-    if not path.is_dir():
-        _folder(path.parent)
-        path.mkdir(exist_ok=True)
-        _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,18 +9,33 @@ from functools import lru_cache
 from typing import Final
 
 CHINA: Final = dt.timezone(dt.timedelta(hours=8))
-_SECONDS: Final = 14
+SECOND_DIGITS: Final = 14
 _MILLIS: Final = 17
 
 
 def compact(text: str) -> int | None:
     """14 digits (seconds) or 17 (milliseconds) of China's time; None where they are no time."""
-    if len(text) == _SECONDS:
+    if len(text) == SECOND_DIGITS:
         return _second(text)
     if len(text) == _MILLIS and text.isascii() and text.isdigit():
-        second = _second(text[:_SECONDS])
-        return None if second is None else second + int(text[_SECONDS:])
+        second = _second(text[:SECOND_DIGITS])
+        return None if second is None else second + int(text[SECOND_DIGITS:])
     return None
+
+
+def digits(ms: int) -> str:
+    """The inverse: 17 digits of China's time; the first 14 are its seconds.
+
+    >>> digits(1614875897250), compact(digits(1614875897250))
+    ('20210305003817250', 1614875897250)
+    """
+    second, rest = divmod(ms, 1000)
+    return f"{_written(second)}{rest:03d}"
+
+
+@lru_cache(4_096)
+def _written(second: int) -> str:
+    return dt.datetime.fromtimestamp(second, CHINA).strftime("%Y%m%d%H%M%S")
 
 
 @lru_cache(65_536)  # thousands of devices speak in the same second

@@ -12,7 +12,6 @@ from topics.wire import Refused
 
 GATEWAY: Final = "mqtt"
 MOST_ELEMENTS: Final = 5_000
-_ELEMENTS: Final = msgspec.json.Decoder(type=list[msgspec.Raw])
 _PARKED: Final = msgspec.msgpack.Decoder(type=tuple[str, bytes, bool])
 
 Element = tuple[bytes, Any]
@@ -80,14 +79,10 @@ def _elements(payload: bytes) -> list[Element]:
         raise Refused("empty-value", "an empty message")
     if not payload.lstrip().startswith(b"["):
         return [(payload, cloudevents.read_json(payload))]
-    try:
-        raws = _ELEMENTS.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        cloudevents.read_json(payload)  # names what is wrong with the text, where the text is wrong
-        raise Refused("bad-json", "not an array") from None
+    raws = cloudevents.elements(payload, Refused("bad-json", "not an array"))
     if len(raws) > MOST_ELEMENTS:
         raise Refused("too-large", f"{len(raws)} elements, at most {MOST_ELEMENTS}")
-    return [(raw, _value(raw)) for raw in map(bytes, raws)]
+    return [(raw, _value(raw)) for raw in raws]
 
 
 def _value(raw: bytes) -> Any:

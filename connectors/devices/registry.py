@@ -7,7 +7,7 @@ import ipaddress
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -46,9 +46,6 @@ class Devices:
 
     def __len__(self) -> int:
         return len(self._devices)
-
-    def __iter__(self) -> Iterator[Device]:
-        return iter([device for device, _ in list(self._devices.values())])
 
     def proves(self, device: Device, password: str, peer: str | None = "") -> bool:
         """Whether a password, said from an address, is the device's; a device without one needs none.
@@ -113,11 +110,6 @@ class Registry:
     def wait_ready(self, seconds: float) -> bool:
         """True once all that stood in the topic at start has been read."""
         return self._ready.wait(seconds)
-
-    @property
-    def ready(self) -> bool:
-        """Whether all that stood in the topic at start has been read."""
-        return self._ready.is_set()
 
     def _run(self) -> None:
         while not self._stopping.is_set():

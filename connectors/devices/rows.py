@@ -18,8 +18,6 @@ from topics.events import KINDS, Kind
 
 Value = str | int | float | bool | None
 Row = tuple[Value, ...]
-IOT: Final = KINDS["iot"]
-VIDEO: Final = KINDS["video"]
 _ENVELOPE: Final = (
     *("event_id", "kind", "sector", "subject", "subject_name", "region", "chain"),
     *("occurred_at", "observed_at", "source", "device_id"),

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import polars as pl
 
 from connectors.exchange.source import BadRow, Piece, SourceError
-from connectors.exchange.textfiles import encoding_of, opened
+from connectors.exchange.textfiles import encoding_of
+from connectors.files.reading import opened
 from topics.catalogue import EVENT_BYTES
 from topics.compiled import compiled
 

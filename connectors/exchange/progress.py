@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from connectors.disk import sync_folder
+
 FORMAT: Final = 1
 
 
@@ -79,11 +81,7 @@ class Progress:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
 
 
 def load(path: Path, identity: dict[str, Any]) -> Progress | None:

@@ -5,9 +5,8 @@ import csv
 import gzip
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import polars as pl
 import pyarrow as pa
@@ -15,23 +14,13 @@ import pyarrow.csv
 
 from connectors.exchange.forms import Form
 from connectors.exchange.source import BadRow, Piece, SourceError, find_header, headings
+from connectors.files.reading import opened
 
 _BLOCK: Final = 1 << 20
 _CSV_BLOCK: Final = 4 << 20  # a row larger than this is an error of the file
 _DELIMITERS: Final = ",\t;|"
 _LOOK: Final = 64 * 1024
 _WITHIN: Final = 10
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked where its name ends in .gz."""
-    with path.open("rb") as file:
-        if path.suffix.lower() != ".gz":
-            yield file
-            return
-        with gzip.open(file) as unpacked:
-            yield unpacked  # type: ignore[misc]  # a GzipFile reads like any binary file
 
 
 def encoding_of(path: Path) -> tuple[str, int]:

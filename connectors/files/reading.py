@@ -91,7 +91,7 @@ def read_lines(path: Path) -> Iterator[tuple[list[bytes], list[BadLine]]]:
     lines: list[bytes] = []
     bad: list[BadLine] = []
     size = 0
-    with _opened(path) as file:
+    with opened(path) as file:
         while line := file.readline(EVENT_BYTES + 1):
             if len(line) > EVENT_BYTES:
                 bad.append(BadLine(line[:EVENT_BYTES], "too-large", f"a line of more than {EVENT_BYTES} bytes"))
@@ -166,7 +166,7 @@ def _utf8(value: bytes) -> str | None:
 def _header(path: Path, encoding: str, delimiter: str) -> list[str]:
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
     # Rows behind the header may be broken text; that is their own affair.
-    with _opened(path) as file, io.TextIOWrapper(file, codec, errors="replace", newline="") as text:
+    with opened(path) as file, io.TextIOWrapper(file, codec, errors="replace", newline="") as text:
         names = next(csv.reader(text, delimiter=delimiter), [])
     if not names:
         raise FileError(f"{path.name}: no header line")
@@ -176,7 +176,7 @@ def _header(path: Path, encoding: str, delimiter: str) -> list[str]:
 
 
 def _parquet(path: Path) -> Iterator[Chunk]:
-    with _opened(path) as file, tempfile.TemporaryFile() as aside:
+    with opened(path) as file, tempfile.TemporaryFile() as aside:
         if path.suffix.lower() == ".gz":  # Parquet is read from its end: unpack it first
             shutil.copyfileobj(file, aside)
         with pa.PythonFile(aside if path.suffix.lower() == ".gz" else file, mode="r") as source:
@@ -205,7 +205,8 @@ def _as_text(value: Any) -> str | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file's bytes, unpacked where its name ends in .gz."""
     with path.open("rb") as file:
         if path.suffix.lower() != ".gz":
             yield file

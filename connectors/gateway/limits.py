@@ -1,6 +1,7 @@
 """What a gateway takes at most: of connections, rates, silence and errors. Named where they are refused, counted by metrics."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,37 @@ class Limits:
     errors_per_minute: int = 20
     parked_per_minute: float = 60.0
     parked_burst: int = 1_000
+
+
+class Guests:
+    """Open connections of one listener, in all and of one address.
+
+    >>> guests = Guests(2, 1)
+    >>> guests.enter("a"), guests.enter("a"), guests.enter("b"), guests.enter("c"), guests.count
+    ('', 'too-many-of-source', '', 'too-many-connections', 2)
+    """
+
+    def __init__(self, most: int, per_source: int) -> None:
+        self._most, self._per_source = most, per_source
+        self._by_source: Counter[str] = Counter()
+        self.count = 0
+
+    def enter(self, source: str) -> str:
+        """Take one more: "", or the named reason why it is not taken."""
+        if self.count >= self._most:
+            return "too-many-connections"
+        if self._by_source[source] >= self._per_source:
+            return "too-many-of-source"
+        self.count += 1
+        self._by_source[source] += 1
+        return ""
+
+    def leave(self, source: str) -> None:
+        """One that was taken has ended."""
+        self.count -= 1
+        self._by_source[source] -= 1
+        if not self._by_source[source]:
+            del self._by_source[source]
 
 
 class Bucket:

@@ -23,6 +23,7 @@ from typing import Any, Final
 import structlog
 
 from connectors.devices.gat1400 import Shown
+from connectors.disk import make_folder, sync_folder
 from connectors.metrics import GatewayMetrics, shared
 
 log = structlog.get_logger(__name__)
@@ -152,11 +153,11 @@ class Pictures:
         """Write unless it is there already. Raises OSError."""
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_size == len(data):
-                _sync(path.parent)  # whoever wrote it may not have come so far
+                sync_folder(path.parent)  # whoever wrote it may not have come so far
                 return "known"
         incoming = self.root / _INCOMING
         for folder in (incoming, path.parent):
-            _made(folder)
+            make_folder(folder)
         aside = incoming / uuid.uuid4().hex
         try:
             with aside.open("wb") as file:
@@ -167,7 +168,7 @@ class Pictures:
         except OSError:
             aside.unlink(missing_ok=True)
             raise
-        _sync(path.parent)
+        sync_folder(path.parent)
         return "kept"
 
     def _sweep(self) -> None:
@@ -181,22 +182,3 @@ class Pictures:
 def _hashed(data: bytes, fields: Mapping[str, Any]) -> str:
     compare(data, fields)
     return hashlib.sha256(data).hexdigest()
-
-
-def _made(folder: Path) -> None:
-    """A directory, and the names that lead to it, on the disk."""
-    if folder.is_dir():
-        return
-    if not folder.parent.is_dir():
-        _made(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    """A directory's names onto the disk. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

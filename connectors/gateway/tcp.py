@@ -7,7 +7,6 @@ sender. Silence within a frame, endless garbage, too many connections and too ma
 import asyncio
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast
@@ -15,7 +14,7 @@ from typing import Any, Final, Protocol, cast
 import structlog
 
 from connectors.gateway.item import Item, Protocol_
-from connectors.gateway.limits import Bucket, Limits
+from connectors.gateway.limits import Bucket, Guests, Limits
 from connectors.gateway.pipe import Pipe
 from connectors.metrics import GatewayMetrics, shared
 from connectors.protocols.stream import Bad, Splitter
@@ -55,6 +54,12 @@ class Door:
     metrics: GatewayMetrics | None = None
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
+    def reject(self, bad: Bad, peer: str, arrived: int, *, keep: bool) -> None:
+        """Bytes of an address that are no frame: counted, and kept as a dead letter if wanted."""
+        self.pipe.reject(
+            self.wire.name, bad.reason, f"{peer} {bad.detail}"[:_DETAIL_CHARS], bad.raw, arrived, keep=keep
+        )
+
 
 class TcpServer:
     """Serves one door in the running event loop: `async with TcpServer(door) as server: server.port`."""
@@ -63,7 +68,7 @@ class TcpServer:
         self.door = door
         self.metrics = door.metrics or shared()
         self.connections: set[_Connection] = set()
-        self.by_source: Counter[str] = Counter()
+        self.guests = Guests(door.limits.connections, door.limits.connections_per_source)
         self.buffer = memoryview(bytearray(READ_BYTES))
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -133,17 +138,15 @@ class _Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        server, limits = self._server, self._server.door.limits
+        server = self._server
         self.peer = str((transport.get_extra_info("peername") or ("",))[0])
-        too_many = len(server.connections) >= limits.connections
-        if too_many or server.by_source[self.peer] >= limits.connections_per_source:
-            reason = "too-many-connections" if too_many else "too-many-of-source"
+        reason = server.guests.enter(self.peer)
+        if reason:
             server.metrics.refused_connection(server.door.wire.name, reason)
             self._transport.abort()
             return
         self._open = True
         server.connections.add(self)
-        server.by_source[self.peer] += 1
         server.metrics.connected(server.door.wire.name, len(server.connections))
         self._pause_or_go_on()  # while the pipe is full a new connection is not read either
 
@@ -154,9 +157,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._server.door.pipe.forget(self._roomy)
         server = self._server
         server.connections.discard(self)
-        server.by_source[self.peer] -= 1
-        if not server.by_source[self.peer]:
-            del server.by_source[self.peer]
+        server.guests.leave(self.peer)
         server.metrics.connected(server.door.wire.name, len(server.connections))
         self._take(self._splitter.flush())
 
@@ -216,10 +217,8 @@ class _Connection(asyncio.BufferedProtocol):
 
     def _bad(self, bad: Bad, arrived: int) -> None:
         """The first errors of a minute are kept, more are counted, far too many end the connection."""
-        door = self._server.door
         keep = self._errors.allow()
-        detail = f"{self.peer} {bad.detail}"[:_DETAIL_CHARS]
-        door.pipe.reject(door.wire.name, bad.reason, detail, bad.raw, arrived, keep=keep)
+        self._server.door.reject(bad, self.peer, arrived, keep=keep)
         self._strike(keep)
 
     def _strike(self, within: bool) -> None:

@@ -16,7 +16,6 @@ from connectors.metrics import shared
 from connectors.protocols.stream import Bad
 
 _SOURCES: Final = 10_000
-_DETAIL_CHARS: Final = 200
 
 
 @dataclass(slots=True)
@@ -67,8 +66,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         reader = door.wire.splitter()
         for one in reader.feed(data) + reader.flush():
             if isinstance(one, Bad):
-                detail = f"{peer} {one.detail}"[:_DETAIL_CHARS]
-                door.pipe.reject(door.wire.name, one.reason, detail, one.raw, arrived, keep=self._errors.allow())
+                door.reject(one, peer, arrived, keep=self._errors.allow())
                 continue
             item = Item(door.wire, door.wire.key(one), one, one.raw, arrived, peer=peer)
             item.done = lambda outcome, frame=one: self._answer(frame, outcome, addr)  # type: ignore[misc]

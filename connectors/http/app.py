@@ -21,7 +21,7 @@ from connectors.devices.registry import Devices
 from connectors.gateway.pipe import Pipe
 from connectors.http import readings
 from connectors.http.body import BodyRefused, Limits, read_body, refuse_announced
-from connectors.http.callers import Callers, NotAllowed, own
+from connectors.http.callers import Callers, NotAllowed, own, peer_of
 from connectors.http.forms import UnknownForm, read_form
 from connectors.http.intake import Verdict, judge
 from connectors.metrics import GatewayMetrics, shared
@@ -150,7 +150,7 @@ class _Door:
         return body
 
     async def _events(self, request: Request) -> Response:
-        caller = await self._callers.of(request.headers.get("authorization", ""), _address(request))
+        caller = await self._callers.of(request.headers.get("authorization", ""), peer_of(request))
         body = await self._body(request)
         form = read_form(request.headers.items(), body, request.query_params.get("kind", ""))
         now = self._config.clock()
@@ -166,7 +166,7 @@ class _Door:
         return await self._write(verdict, now)
 
     async def _readings(self, request: Request) -> Response:
-        device = await self._callers.device(request.headers.get("authorization", ""), _address(request))
+        device = await self._callers.device(request.headers.get("authorization", ""), peer_of(request))
         if device is None or self._config.pipe is None:
             raise NotAllowed(_UNAUTHORISED)
         body, now = await self._body(request), self._config.clock()
@@ -259,10 +259,6 @@ def _rejected(index: int, code: str, detail: str) -> dict[str, Any]:
     reason = REASONS[code]
     answer = {"index": index, "reason": reason.code, "zh": reason.zh, "en": reason.en}
     return answer | {"detail": detail} if detail else answer
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else ""
 
 
 def _answer(status: int, detail: str = "", headers: dict[str, str] | None = None) -> Response:

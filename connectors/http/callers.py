@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from starlette.requests import Request
+
 from connectors.devices.device import Device
 from connectors.devices.owning import NOT_YOURS, not_its_own
 from connectors.devices.registry import Devices, may_send_from
@@ -73,6 +75,11 @@ class Callers:
         # Every token is compared, so that time tells nothing about which one was nearly right.
         matches = [hmac.compare_digest(digest, known) for known in self._tokens]
         return any(matches)
+
+
+def peer_of(request: Request) -> str:
+    """The address that a request came from; "" where that is not known."""
+    return request.client.host if request.client is not None else ""
 
 
 def own(items: list[Item], device: Device | None) -> list[Item]:

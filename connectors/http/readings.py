@@ -59,11 +59,8 @@ async def deliver(pipe: Pipe, device: Device, body: bytes, arrived: int, seconds
     if pipe.full:
         return "queue-full"
     message = Message(device.key.partition(":")[2], body)
-    answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     item = Item(_WIRE, device.key, message, body, arrived, proved=True, park=message.parked())
-    item.done = lambda outcome: None if answer.done() else answer.set_result(outcome)
-    pipe.offer(item)
-    return await asyncio.wait_for(answer, seconds)
+    return await asyncio.wait_for(pipe.outcome(item), seconds)
 
 
 def status_of(outcome: str, judged: Judged) -> int:

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from connectors.gateway.limits import Guests
 from connectors.http.app import GATEWAY, HttpConfig, build_app
 from connectors.metrics import GatewayMetrics, shared
 
@@ -162,7 +162,7 @@ def _guarded(head_seconds: float, room: Room) -> type[H11Protocol]:
 
     Not uvicorn's own limit: with so many connections open, idle ones too, it answers every request with 503.
     """
-    guests = _Guests(room)
+    guests, metrics = Guests(room.connections, room.per_source), room.metrics or shared()
 
     class Guarded(H11Protocol):
         _guest: str | None = None  # its address, where it is counted
@@ -171,8 +171,10 @@ def _guarded(head_seconds: float, room: Room) -> type[H11Protocol]:
         def connection_made(self, transport: Any) -> None:
             source, own = (_host(transport.get_extra_info(name)) for name in ("peername", "sockname"))
             if not is_local(source, own):
-                self._refused = not guests.enter(source)
-                if self._refused:
+                reason = guests.enter(source)
+                if reason:
+                    self._refused = True
+                    metrics.refused_connection(GATEWAY, reason)
                     transport.abort()
                     return
                 self._guest = source
@@ -205,33 +207,6 @@ def _guarded(head_seconds: float, room: Room) -> type[H11Protocol]:
                 self.transport.close()
 
     return Guarded
-
-
-class _Guests:
-    """Connections of other machines."""
-
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self._count = 0
-        self._by_source: Counter[str] = Counter()
-
-    def enter(self, source: str) -> bool:
-        """Whether one more is taken; else it is counted why not."""
-        room, full = self._room, self._count >= self._room.connections
-        if full or self._by_source[source] >= room.per_source:
-            reason = "too-many-connections" if full else "too-many-of-source"
-            (room.metrics or shared()).refused_connection(GATEWAY, reason)
-            return False
-        self._count += 1
-        self._by_source[source] += 1
-        return True
-
-    def leave(self, source: str) -> None:
-        """One that was taken has ended."""
-        self._count -= 1
-        self._by_source[source] -= 1
-        if not self._by_source[source]:
-            del self._by_source[source]
 
 
 def is_local(source: str, own: str = "") -> bool:

@@ -25,10 +25,11 @@ from connectors.gateway.limits import Bucket
 from connectors.gateway.pipe import Pipe
 from connectors.http import viid_answers as answers
 from connectors.http.body import BodyRefused, Limits, read_body, refuse_announced
+from connectors.http.callers import peer_of
 from connectors.http.digest_auth import Digest
 from connectors.http.sessions import Sessions
 from connectors.http.viid_answers import Denied, Told
-from connectors.http.viid_system import Act, System, identity_of, peer_of
+from connectors.http.viid_system import Act, System, identity_of
 from connectors.metrics import GatewayMetrics, shared
 from connectors.protocols.gat1400 import Object, decode
 from connectors.protocols.stream import Fault
@@ -45,7 +46,6 @@ _MOST_READING: Final = 67_108_864  # bytes of bodies that are held at once
 _MOST_READING_STRANGE: Final = 8_388_608
 _STRANGE_BYTES: Final = 1_048_576  # of one body of theirs
 _MOST_OBJECTS: Final = 1_000  # of one body, those inside others too
-_PARKED: Final = (262_144.0, 67_108_864)  # bytes of unknown devices, all together: a second, at once
 _SYSTEM: Final = Limits(body_bytes=65_536, unpacked_bytes=65_536)
 _THREAD_BYTES: Final = 65_536
 _LETTERS: Final = (5.0, 300)  # a second, at once: refusals that are kept as dead letters
@@ -82,7 +82,7 @@ class Viid:
         self._strange_limits = replace(
             most, body_bytes=min(most.body_bytes, strange), unpacked_bytes=min(most.unpacked_bytes, strange)
         )
-        self._letters, self._parked = Bucket(*_LETTERS), Bucket(*_PARKED)
+        self._letters = Bucket(*_LETTERS)
 
     def routes(self) -> list[Route]:
         """All routes."""
@@ -188,21 +188,13 @@ class Viid:
             return Told(one.id or "", reason)
         if self._config.devices.get(key) is not None:
             return Item(wire, key, await wire.prepared(one, fetches), raw, arrived, proved=True)
-        if self._parked.level < 0:
-            self._parked.take(0)
-            self._metrics.rejected(GATEWAY, "parking-full")
-            return Told(one.id or "", "parking-full")
-        self._parked.take(len(raw))
         return Item(wire, key, unprepared(one), raw, arrived, proved=True)
 
     async def _answered(self, item: Item | Told) -> Told:
         """An object's answer, once Kafka has it."""
         if isinstance(item, Told):
             return item
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        item.done = lambda outcome: None if future.done() else future.set_result(outcome)
-        self._config.pipe.offer(item)
-        outcome, upload = await future, item.frame
+        outcome, upload = await self._config.pipe.outcome(item), item.frame
         identity, pictures = upload.id, {reason for reason, _ in upload.refused}
         reasons = [outcome] if outcome != ACCEPTED else [one for one in item.told if one not in pictures]
         if reasons:

@@ -12,6 +12,7 @@ from connectors.devices.gat1400 import key_of
 from connectors.devices.registry import Devices, may_send_from
 from connectors.gateway.limits import Bucket
 from connectors.http import viid_answers as answers
+from connectors.http.callers import peer_of
 from connectors.http.digest_auth import STALE, WRONG, Digest
 from connectors.http.sessions import Sessions
 from connectors.http.viid_answers import Denied
@@ -113,8 +114,3 @@ def _named(body: bytes) -> str:
 def identity_of(request: Request) -> str:
     """The DeviceID in the header that every request carries; "" where there is none."""
     return text(request.headers.get("user-identify")) or ""
-
-
-def peer_of(request: Request) -> str:
-    """The address that a request came from."""
-    return request.client.host if request.client is not None else ""

@@ -14,6 +14,19 @@ BLOCK: Final = 16
 _SEALED: Final = re.compile(rb"\{\s*(0[xX][0-9A-Fa-f]{1,2}(?:\s*,\s*0[xX][0-9A-Fa-f]{1,2})*)\s*\}", re.ASCII)
 
 
+def key_of(digits: str) -> bytes | None:
+    """A key of 32 hexadecimal digits; None where they are none.
+
+    >>> key_of("30" * 16) == EXAMPLE_KEY, key_of("30"), key_of("key")
+    (True, None, None)
+    """
+    try:
+        key = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    return key if len(key) == BLOCK else None
+
+
 def unseal(area: bytes, key: bytes) -> bytes | None:
     """The plain data area of `{0xE4,…}` and its tail; None when it is not written like that. `key`: 16 bytes."""
     match = _SEALED.match(area)

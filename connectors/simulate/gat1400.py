@@ -9,7 +9,6 @@ async with Camera("http://127.0.0.1:8080", "33020300001190000001", "secret") as 
 
 import asyncio
 import base64
-import datetime as dt
 import hashlib
 import itertools
 import secrets
@@ -18,7 +17,7 @@ from typing import Any, Final, Self
 
 import httpx
 
-from connectors.devices.clock import CHINA
+from connectors.devices.clock import SECOND_DIGITS, digits
 from connectors.protocols import digest
 
 MEDIA: Final = "application/VIID+JSON"
@@ -92,7 +91,7 @@ class Camera:
     ) -> dict[str, Any]:
         """An ImageObject with its picture. `more`: members beside, or instead."""
         number = next(self._numbers)
-        when = _stamp(at_ms)
+        when = digits(at_ms)[:SECOND_DIGITS]
         data = picture(f"{self.device_id}/{at_ms}/{number}") if shot is None else shot
         info: dict[str, Any] = {
             "ImageID": f"{self.device_id}02{when}{number:05d}",
@@ -109,7 +108,7 @@ class Camera:
 
     def person(self, at_ms: int, *, shot: bytes | None = None, **more: Any) -> dict[str, Any]:
         """A PersonObject with its picture as a sub-image."""
-        number, when = next(self._numbers), _stamp(at_ms)
+        number, when = next(self._numbers), digits(at_ms)[:SECOND_DIGITS]
         data = picture(f"{self.device_id}/{at_ms}/{number}") if shot is None else shot
         image: dict[str, Any] = {
             "ImageID": f"{self.device_id}02{when}{number:05d}",
@@ -184,12 +183,6 @@ def _parameters(challenge: str) -> dict[str, str]:
     if found is None:
         raise CameraError("no Digest challenge")
     return found
-
-
-def _stamp(at_ms: int) -> str:
-    """China's time, 14 digits."""
-
-    return dt.datetime.fromtimestamp(at_ms / 1000, CHINA).strftime("%Y%m%d%H%M%S")
 
 
 def _waits() -> Iterator[float]:

@@ -6,12 +6,11 @@
 ('SIM000007/20231115061320000', True)
 """
 
-import datetime as dt
 import re
 from collections.abc import Iterable
 from typing import Final
 
-from connectors.devices.clock import CHINA
+from connectors.devices.clock import digits
 from connectors.protocols import hj212
 
 FACTORS: Final = ("w01018", "w21003", "w01001", "w00000")
@@ -34,11 +33,10 @@ class Speaker:
     def __init__(self, factors: int = 1, password: str = "123456", name: str = "SIM{:06d}") -> None:  # noqa: S107 - the standard's example
         self._codes = FACTORS[:factors]
         self._password, self._name = password, name
-        self._second, self._text = -1, ""
 
     def frame(self, device: int, number: int, now: int) -> tuple[str, bytes]:
         """DataTime is in milliseconds, so that a device may send many a second."""
-        stamp = self._stamp(now + number % 7)
+        stamp = digits(now + number % 7)
         values = {code: {"Rtd": f"{20 + (device + number * 7) % 100 / 10:.1f}", "Flag": "N"} for code in self._codes}
         area = hj212.encode_area({"DataTime": stamp}, values)
         name = self._name.format(device)
@@ -53,13 +51,3 @@ class Speaker:
         names = [f"{mn.decode()}/{qn.decode()}" for qn, mn in _ANSWERED.findall(received, 0, end)]
         del received[: end + len(_TAIL)]
         return names
-
-    def _stamp(self, ms: int) -> str:
-        second, rest = divmod(ms, 1000)
-        if second != self._second:
-            self._second, self._text = second, _digits(second)
-        return f"{self._text}{rest:03d}"
-
-
-def _digits(second: int) -> str:
-    return dt.datetime.fromtimestamp(second, CHINA).strftime("%Y%m%d%H%M%S")

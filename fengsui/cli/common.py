@@ -2,7 +2,10 @@
 
 import json
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from fengsui.settings import Settings
 
 
 class Wrong(Exception):  # noqa: N818 - what the person did, not a failure of ours
@@ -11,6 +14,20 @@ class Wrong(Exception):  # noqa: N818 - what the person did, not a failure of ou
 
 class Failed(Exception):  # noqa: N818 - a check said no; nothing broke
     """A check that failed: one line for stderr, exit code 1."""
+
+
+def connected() -> "Settings":
+    """Settings that reach the engine that runs here. Raises Wrong where none does, or a setting is wrong."""
+    from fengsui.runfile import with_run
+    from fengsui.settings import SettingsError, load
+
+    try:
+        settings = with_run(load())
+    except SettingsError as error:
+        raise Wrong(str(error)) from error
+    if not settings.kafka:
+        raise Wrong("no engine runs here: start one with `fengsui up`, or set FENGSUI_KAFKA")
+    return settings
 
 
 def say(text: str = "") -> None:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import App, Parameter
 
-from fengsui.cli.common import Failed, Wrong, say, say_json
-from fengsui.cli.rules_live import connected, standing
+from fengsui.cli.common import Failed, Wrong, connected, say, say_json
+from fengsui.cli.rules_live import standing
 from fengsui.cli.times import day
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]

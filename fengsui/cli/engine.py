@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fengsui.cli.common import Failed, Wrong, say
+from fengsui.cli.common import Failed, connected, say
 from fengsui.settings import load
 
 
@@ -40,11 +40,8 @@ def gateway() -> None:
     from fengsui.crew import telling
     from fengsui.gateway import Addresses, run_gateway
     from fengsui.logs import configure
-    from fengsui.runfile import with_run
 
-    settings = with_run(load())
-    if not settings.kafka:
-        raise Wrong("no engine runs here: start one with `fengsui up`, or set FENGSUI_KAFKA")
+    settings = connected()
     configure(settings)
     with telling(settings) as tell:
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from fengsui.cli.common import Failed, Wrong, say, say_json
+from fengsui.cli.common import Failed, Wrong, connected, say, say_json
 from fengsui.runfile import with_run
-from fengsui.settings import Settings, SettingsError, load
+from fengsui.settings import Settings, load
 
 if TYPE_CHECKING:
     from connectors.exchange import Batch, Outcome
@@ -112,7 +112,7 @@ def _batch(
     from connectors.exchange import FORMS, Batch, Terms, open_source
     from connectors.producing import EventWriter
 
-    settings = _settings(dry)
+    settings = with_run(load()) if dry else connected()
     opened = open_source(source, FORMS[form], sheet=asked.sheet, table=asked.table, query=asked.query)
     terms = Terms(_person_key(settings), sector)
     with _progress(opened.total) as tell:
@@ -142,16 +142,6 @@ def _told() -> Iterator[None]:
         ) from error
     except OSError as error:
         raise Wrong(f"{error.filename or 'file'}: {error.strerror}") from error
-
-
-def _settings(dry: bool) -> Settings:
-    try:
-        settings = with_run(load())
-    except SettingsError as error:
-        raise Wrong(str(error)) from error
-    if not settings.kafka and not dry:
-        raise Wrong("no engine runs here: start one with `fengsui up`, or set FENGSUI_KAFKA")
-    return settings
 
 
 def _target(settings: Settings) -> str:

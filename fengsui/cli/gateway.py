@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 from cyclopts import App, Parameter
 
-from fengsui.cli.common import Failed, Wrong, say, say_json
-from fengsui.runfile import with_run
-from fengsui.settings import Settings, SettingsError, load
+from fengsui.cli.common import Failed, Wrong, connected, say, say_json
 
 if TYPE_CHECKING:
     from connectors.protocols.stream import Splitter
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on the last line.")]
 _PAIR: Final = 2
 CHUNK: Final = 1 << 16
-SM4_KEY_BYTES: Final = 16
 Decoder = Callable[[Iterable[bytes]], Iterator[dict[str, Any]]]
 
 
@@ -102,11 +99,10 @@ def decode(
 
 
 def _sm4_key(digits: str) -> bytes:
-    try:
-        key = bytes.fromhex(digits)
-    except ValueError:
-        key = b""
-    if len(key) != SM4_KEY_BYTES:
+    from connectors.protocols import sm4
+
+    key = sm4.key_of(digits)
+    if key is None:
         raise Wrong("--sm4-key is 32 hexadecimal digits")
     return key
 
@@ -224,7 +220,7 @@ def _writing() -> Iterator[tuple[Any, Any]]:
     from connectors.files import FileError, MappingError
     from connectors.producing import BrokerGone, EventWriter, QueueFull
 
-    settings = _settings()
+    settings = connected()
     try:
         with _progress() as progress:
             writer = EventWriter(settings.kafka_client(), prefix=settings.topic_prefix, ack_seconds=30)
@@ -238,16 +234,6 @@ def _writing() -> Iterator[tuple[Any, Any]]:
         raise Failed(f"Kafka does not take the events: {error}") from error
     except OSError as error:
         raise Wrong(f"{error.filename or 'file'}: {error.strerror}") from error
-
-
-def _settings() -> Settings:
-    try:
-        settings = with_run(load())
-    except SettingsError as error:
-        raise Wrong(str(error)) from error
-    if not settings.kafka:
-        raise Wrong("no engine runs here: start one with `fengsui up`, or set FENGSUI_KAFKA")
-    return settings
 
 
 @contextmanager

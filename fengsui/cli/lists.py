@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from fengsui.cli.common import Failed, Wrong, say, say_json
-from fengsui.cli.rules_live import connected, entries
+from fengsui.cli.common import Failed, Wrong, connected, say, say_json
+from fengsui.cli.rules_live import entries
 from fengsui.cli.times import day
 from fengsui.publishing import put_entries
 from rules.explain import beijing

@@ -13,11 +13,10 @@ from zoneinfo import ZoneInfo
 from cyclopts import App, Parameter
 
 from connectors.archive.query_child import text_of
-from fengsui.cli.common import Failed, Wrong, say, say_json
+from fengsui.cli.common import Failed, Wrong, connected, say, say_json
 from fengsui.deadletters import Desk
 from fengsui.mending import Letter, Mending, explain
-from fengsui.runfile import with_run
-from fengsui.settings import Settings, load
+from fengsui.settings import Settings
 from topics.codes import DEPARTMENTS
 from topics.jsonform import milliseconds
 from topics.reasons import REASONS
@@ -147,9 +146,7 @@ def replay(
 def _desk() -> Iterator[tuple[Desk, Settings]]:
     from confluent_kafka import KafkaException
 
-    settings = with_run(load())
-    if not settings.kafka:
-        raise Wrong("no engine runs here: start one with `fengsui up`, or set FENGSUI_KAFKA")
+    settings = connected()
     try:
         yield Desk(settings), settings
     except KafkaException as error:

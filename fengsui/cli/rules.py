@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from fengsui.cli.common import Failed, Wrong, say, say_json
+from fengsui.cli.common import Failed, Wrong, connected, say, say_json
 from fengsui.cli.rules_files import existing, filters_of, rules_of
-from fengsui.cli.rules_live import WAIT_SECONDS, Waiting, connected, in_force, published
+from fengsui.cli.rules_live import WAIT_SECONDS, Waiting, in_force, published
 from fengsui.publishing import PACKS
 from fengsui.publishing import publish as publish_to
 from fengsui.publishing import withdraw as withdraw_from

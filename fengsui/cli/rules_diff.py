@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from fengsui.cli.common import say, say_json
+from fengsui.cli.common import connected, say, say_json
 from fengsui.cli.rules_files import filters_of, rules_of
-from fengsui.cli.rules_live import connected, published
+from fengsui.cli.rules_live import published
 from fengsui.publishing import PACKS
 from rules import FILTER_KEY, Filter, Rule, RuleError, parse_keyed
 from rules.changes import Change, changes, effect_of

@@ -9,8 +9,7 @@ from cyclopts import Parameter
 
 from fengsui.cli.common import Wrong, say
 from fengsui.obeyed import await_obeyed
-from fengsui.runfile import with_run
-from fengsui.settings import Settings, load
+from fengsui.settings import Settings
 from topics.wire import Refused, decode
 
 WAIT_SECONDS: Final = 10.0
@@ -27,14 +26,6 @@ class Published:
     text: str
     actor: str
     published_at: int
-
-
-def connected() -> Settings:
-    """Settings that reach the engine that runs here. Raises Wrong where none does."""
-    settings = with_run(load())
-    if not settings.kafka:
-        raise Wrong("no engine runs here: start `fengsui up`, or set FENGSUI_KAFKA")
-    return settings
 
 
 def published(settings: Settings) -> dict[str, Published]:

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
-from fengsui.cli.common import Failed, Wrong, say, say_json
-from fengsui.cli.rules_live import connected
+from fengsui.cli.common import Failed, Wrong, connected, say, say_json
 from fengsui.runfile import read_run
 from fengsui.settings import load
 
@@ -146,14 +145,12 @@ def gat1400(
         password: Of all cameras, which also stands in the register with --register.
     """
     plan = _checked(_Plan(devices, rate or devices / 5, seconds, url, register, json))
-    run = None if url else read_run(load())
-    if not url and (run is None or not run.http):
-        raise Wrong("no gateway runs here: start `fengsui up`, or say --url")
+    base = _base_url(url)
     if register:
         entry = {"sector": "food-drug", "region": "330106", "password": password, "episode_seconds": 0}
         _register("gat1400", devices, _camera, entry)
     began = time.monotonic()
-    sent, answered = asyncio.run(_film(url or (run.http if run else ""), plan, password))
+    sent, answered = asyncio.run(_film(base, plan, password))
     _tell("gat1400", plan, (sent, 0, answered), began)
     if answered < sent:
         raise Failed(f"{sent - answered} findings were not taken")
@@ -201,11 +198,9 @@ def http(
         token: A bearer token, where the gateway asks for one. In the environment nobody else sees it.
     """
     plan = _checked(_Plan(devices, rate or devices / 5, seconds, url, False, json))
-    run = None if url else read_run(load())
-    if not url and (run is None or not run.http):
-        raise Wrong("no gateway runs here: start `fengsui up`, or say --url")
+    base = _base_url(url)
     began = time.monotonic()
-    sent, again, answered = asyncio.run(_push(url or (run.http if run else ""), plan, token))
+    sent, again, answered = asyncio.run(_push(base, plan, token))
     _tell("http", plan, (sent, again, answered), began)
     if answered < sent:
         raise Failed(f"{sent - answered} events were not taken")
@@ -286,6 +281,14 @@ async def _speak(speaker: Any, address: tuple[str, int], plan: _Plan) -> tuple[A
         raise Failed(f"{address[0]}:{address[1]} cannot be reached") from error
     finally:
         fleet.close()
+
+
+def _base_url(url: str) -> str:
+    """The gateway's, as given or of the engine that runs here. Raises Wrong."""
+    run = None if url else read_run(load())
+    if not url and (run is None or not run.http):
+        raise Wrong("no gateway runs here: start `fengsui up`, or say --url")
+    return url or (run.http if run else "")
 
 
 def _address(protocol: str, to: str) -> tuple[str, int]:

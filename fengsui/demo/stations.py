@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import polars as pl
 
-from connectors.devices.clock import CHINA
+from connectors.devices.clock import CHINA, digits
 from connectors.mqttlink import Address
 from connectors.protocols import gb26875, hj212
 from connectors.simulate import gb26875 as fire
@@ -96,7 +96,7 @@ class Stations:
 
     def _finding(self, one: Mapping[str, Any]) -> dict[str, Any]:
         shot = b"\xff\xd8\xff\xe0" + one["event_id"].encode().ljust(_PICTURE_BYTES, b".") + b"\xff\xd9"
-        more = {"ImageID": one["event_id"], "DeviceID": one["device_id"], "EntryTime": _stamp(one["observed_at"])[:14]}
+        more = {"ImageID": one["event_id"], "DeviceID": one["device_id"], "EntryTime": digits(one["observed_at"])[:14]}
         title = devices.title_of(one["label"])
         return self._platform.finding(title, one["occurred_at"], confidence=one["confidence"], shot=shot, **more)
 
@@ -139,10 +139,10 @@ def stations(
 def _hj212(one: Mapping[str, Any]) -> tuple[str, bytes]:
     """QN, which with MN names the answer, is the time of sending."""
     code = devices.CODES.get(one["metric"], devices.OTHER_CODE)
-    qn = _stamp(one["observed_at"])
+    qn = digits(one["observed_at"])
     header = {"QN": qn, "ST": 32, "CN": 2011, "PW": "123456", "MN": one["device_id"], "Flag": 5}
     fields = {"Rtd": repr(one["value"]), "Flag": one["flag"] or "N"}
-    data = hj212.encode(header, hj212.encode_area({"DataTime": _stamp(one["occurred_at"])}, {code: fields}))
+    data = hj212.encode(header, hj212.encode_area({"DataTime": digits(one["occurred_at"])}, {code: fields}))
     return f"{one['device_id']}/{qn}", data
 
 
@@ -154,7 +154,3 @@ def _mqtt(one: Mapping[str, Any]) -> bytes:
 
 def _local(ms: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(ms // 1000, CHINA).replace(tzinfo=None)
-
-
-def _stamp(ms: int) -> str:
-    return _local(ms).strftime("%Y%m%d%H%M%S") + f"{ms % 1000:03d}"

@@ -11,27 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
-
 from connectors.protocols import hj212
 from fengsui.crew import address_file, environment
 from fengsui.publishing import put_devices
 from fengsui.settings import Settings
-from topics.catalogue import TOPICS, partitions
-from topics.events import EVENT_TOPICS
-
-NAMES = (*EVENT_TOPICS, "rejected", "devices", "parking")
+from tests.acceptance import gateway_helpers
 
 
 def make_topics(settings: Settings) -> None:
     """The topics that gateways use, under the settings' prefix."""
-    wanted = [
-        NewTopic(settings.topic_prefix + name, partitions(name, settings.partitions), 1, config=TOPICS[name].config)
-        for name in NAMES
-    ]
-    admin = AdminClient(dict(settings.kafka_client()))  # kept: its futures die with it
-    for future in admin.create_topics(wanted).values():
-        future.result(60)
+    gateway_helpers.make_topics(settings, "devices", "parking")
 
 
 def register(settings: Settings, key: str, **more: Any) -> None:

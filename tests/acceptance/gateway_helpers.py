@@ -11,11 +11,11 @@ from topics.events import EVENT_TOPICS
 from topics.wire import decode
 
 
-def make_topics(settings: Settings) -> None:
-    """Create the event topics and `rejected` under the settings' prefix, as the catalogue has them."""
+def make_topics(settings: Settings, *more: str) -> None:
+    """Create the event topics, `rejected` and `more` under the settings' prefix, as the catalogue has them."""
     wanted = [
         NewTopic(settings.topic_prefix + name, partitions(name, settings.partitions), 1, config=TOPICS[name].config)
-        for name in (*EVENT_TOPICS, "rejected")
+        for name in (*EVENT_TOPICS, "rejected", *more)
     ]
     admin = AdminClient(dict(settings.kafka_client()))
     for future in admin.create_topics(wanted).values():

@@ -408,7 +408,8 @@ def test_strangers_are_parked(tmp_path: Path) -> None:
 
 def test_strangers_have_their_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What unknown devices may park is bounded in bytes, all together; known ones do not notice."""
-    monkeypatch.setattr("connectors.http.viid._PARKED", (0.001, 4_000))
+    monkeypatch.setattr("connectors.gateway.pipe.PARKED_BYTES", 8_000)
+    monkeypatch.setattr("connectors.gateway.pipe.PARKED_BYTES_PER_SECOND", 0.001)
 
     async def scene(door: Door) -> None:
         camera = door.camera(STRANGER)
