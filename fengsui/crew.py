@@ -18,22 +18,10 @@ import structlog
 from pydantic import SecretStr
 
 from fengsui.embedded.supervise import Child, Command, ServiceError
-from fengsui.settings import Settings
+from fengsui.settings import Settings, variable
 
 log = structlog.get_logger()
 READY_SECONDS: Final = 120.0
-_GATEWAYS: Final = (
-    "gateway_",
-    "http_tls_",
-    "http_connections",
-    "hj212_",
-    "gb26875_",
-    "gat1400_",
-    "mqtt_",
-    "tls_",
-    "sm4_",
-    "picture",
-)
 # glibc gives each thread an arena of its own, and what one has freed no other can use: of 750 MB a worker needs 690.
 MEMORY: Final = {"MALLOC_ARENA_MAX": "2"}
 _POLL_SECONDS: Final = 0.1
@@ -45,34 +33,20 @@ _CALM_SECONDS: Final = 30.0  # a worker that lived this long died of something n
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment that hands a worker these settings (addresses and secrets go by environment, never by command line)."""
-    given = {
-        "KAFKA": settings.kafka,
-        "REDIS_URL": settings.redis_url.get_secret_value(),
-        "TOPIC_PREFIX": settings.topic_prefix,
-        "PARTITIONS": str(settings.partitions),
-        "GROUP": settings.group,
-        "DATA_DIR": str(settings.data_dir.resolve()),
-        "ARCHIVE_DIR": str(settings.archive_dir.resolve()),
-        "PICTURES_DIR": str(settings.pictures_dir.resolve()),
-        "CHECKPOINT_SECONDS": str(settings.checkpoint_seconds),
-        "ARCHIVE_FLUSH_SECONDS": str(settings.archive_flush_seconds),
-    }
-    given |= {
-        name.upper(): _text(getattr(settings, name)) for name in Settings.model_fields if _of_gateways(settings, name)
-    }
-    return MEMORY | dict(os.environ) | {f"FENGSUI_{name}": value for name, value in given.items()}
-
-
-def _of_gateways(settings: Settings, name: str) -> bool:
-    """Settings of the gateways that were not left as they are."""
-    return name.startswith(_GATEWAYS) and getattr(settings, name) != Settings.model_fields[name].get_default()
+    """The environment that hands a process these settings (addresses and secrets go by environment, never by command line)."""
+    given = {variable(name): _text(getattr(settings, name)) for name in Settings.model_fields}
+    return MEMORY | dict(os.environ) | {name: value for name, value in given.items() if value}
 
 
 def _text(value: object) -> str:
+    """A setting as its variable has it; "" where there is nothing to say, for a variable that is empty counts as none."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return json.dumps(value) if isinstance(value, bool | tuple | dict) else str(value)
+    if isinstance(value, Path):
+        return str(value.resolve())
+    if isinstance(value, bool | tuple | dict):
+        return json.dumps(value, default=_text)
+    return "" if value is None else str(value)
 
 
 def address_file(settings: Settings, pid: int) -> Path:

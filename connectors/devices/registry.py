@@ -5,25 +5,20 @@ Cost: a look-up is one dict access; about 2 kB a device.
 
 import ipaddress
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from connectors.devices.device import Device, DeviceError, parse
 from connectors.devices.proofs import Proofs
+from connectors.following import Follower
 from connectors.metrics import shared
-from connectors.stalls import Place, Stalled, Watch
 from topics.wire import Refused, decode
 
 log = structlog.get_logger(__name__)
 TOPIC: Final = "devices"
-_POLL_SECONDS: Final = 0.1
-_ANSWER_SECONDS: Final = 10.0
-_BATCH: Final = 1000
 
 
 class Devices:
@@ -90,78 +85,29 @@ class Registry:
     def __init__(self, client: Mapping[str, Any], prefix: str) -> None:
         self.devices = Devices()
         self.on_change: Callable[[str], None] | None = None
-        self._client, self._topic = dict(client), prefix + TOPIC
         self._end = 0
-        self._ready = threading.Event()
-        self._stopping = threading.Event()
         self._registered = shared().registered
-        self._thread = threading.Thread(target=self._run, name="devices", daemon=True)
+        quiet = {**client, "log_level": 0}  # a broker that is gone is told once, not by a line a second
+        self._follower = Follower(quiet, prefix, TOPIC, lambda: {TOPIC: self._end}, self._take, self._move)
 
     def start(self) -> None:
         """Begin to read."""
-        self._thread.start()
+        self._follower.start()
 
     def stop(self) -> None:
         """Stop reading."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(10)
+        self._follower.stop()
 
     def wait_ready(self, seconds: float) -> bool:
         """True once all that stood in the topic at start has been read."""
-        return self._ready.wait(seconds)
+        return self._follower.wait_ready(seconds)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._read()
-            except Stalled:  # it has been told
-                continue
-            except KafkaException as error:
-                log.warning("devices.wait", error=str(error)[:200])
-                self._stopping.wait(1)
+    def _move(self, _topic: str, end: int) -> None:
+        self._end = max(self._end, end)
 
-    def _read(self) -> None:
-        watch = Watch(self._client, "devices")
-        consumer = Consumer(
-            self._client
-            | {
-                "group.id": "fengsui-devices",
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "log_level": 0,
-            }
-        )
-        try:
-            consumer.assign([TopicPartition(self._topic, 0, self._end or self._first(consumer))])
-            while not self._stopping.is_set():
-                messages = consumer.consume(_BATCH, _POLL_SECONDS)
-                for message in messages:
-                    error = message.error()
-                    if error is None:
-                        self._take(message.key() or b"", message.value())
-                        self._end = (message.offset() or 0) + 1
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        self._end = max(self._end, message.offset() or 0)
-                        self._ready.set()
-                    else:
-                        log.warning("devices.wait", error=str(error))
-                watch.look(self._stands, len(messages) < _BATCH)
-        finally:
-            consumer.close()
-
-    def _first(self, consumer: Consumer) -> int:
-        """Where the topic begins. Asking takes milliseconds; librdkafka's own search for the beginning a second."""
-        low, _ = consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=_ANSWER_SECONDS)
-        return int(low)
-
-    def _stands(self) -> dict[Place, int]:
-        return {(self._topic, 0): self._end}
-
-    def _take(self, raw_key: bytes, value: bytes | None) -> None:
+    def _take(self, _topic: str, offset: int, raw_key: bytes, value: bytes | None) -> None:
         """An entry that cannot be read is told and left out: the device counts as unknown, its messages are parked."""
+        self._end = offset + 1
         key = raw_key.decode("utf-8", "replace")
         try:
             if value is None:

@@ -11,12 +11,12 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from connectors import stalls
+from connectors import following, stalls
 from connectors.archive.layout import positions
 from connectors.view import projector as view
 from connectors.view.metrics import ViewMetrics
 from fengsui.settings import Settings
-from streams import archive, controls
+from streams import archive
 from streams.archive_buffer import Flush
 from streams.controls import Controls
 from tests.acceptance.archive_helpers import make_topics, until
@@ -66,7 +66,7 @@ def viewed(settings: Settings, topic: str) -> Iterator[Callable[[], int]]:
 
 READERS = {
     "archive": (archive, archived, "clues"),
-    "controls": (controls, controlled, "rules"),
+    "controls": (following, controlled, "rules"),
     "view": (view, viewed, "clue-log"),
 }
 

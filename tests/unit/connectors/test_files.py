@@ -4,8 +4,6 @@ import csv
 import gzip
 import json
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,10 @@ from prometheus_client import CollectorRegistry
 
 from connectors.files import FileError, MappingError, Pace, load_mapping, replay, send
 from connectors.metrics import GatewayMetrics
-from connectors.producing import BrokerGone, Pair
+from connectors.producing import BrokerGone
+from tests.unit.connectors.kept import Kept
 from topics.catalogue import EVENT_BYTES
 from topics.events import KINDS
-from topics.wire import decode
 
 NOW = 1_790_000_000_000
 MAPPING = """
@@ -34,29 +32,6 @@ filter:
   - {column: state, in: [open, new]}
 """
 HEAD = "no,day,lat,lon,what,state\n"
-
-
-@dataclass
-class Kept:
-    """A writer that keeps records by topic, acknowledged at once."""
-
-    records: list[tuple[str, Pair]] = field(default_factory=list)
-    failure: Exception | None = None
-
-    def submit(self, topic: str, pairs: list[Pair], wait_seconds: float = 0.0) -> Future[int]:
-        future: Future[int] = Future()
-        if self.failure:
-            future.set_exception(self.failure)
-        else:
-            self.records += [(topic, pair) for pair in pairs]
-            future.set_result(len(pairs))
-        return future
-
-    def events(self) -> list[dict[str, Any]]:
-        return [decode(value)[1] for topic, (_, value) in self.records if topic != "rejected"]
-
-    def letters(self) -> list[dict[str, Any]]:
-        return [decode(value)[1] for topic, (_, value) in self.records if topic == "rejected"]
 
 
 @pytest.fixture

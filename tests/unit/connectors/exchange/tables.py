@@ -13,8 +13,8 @@ from connectors.exchange.metrics import ExchangeMetrics
 from connectors.exchange.source import Source
 from connectors.metrics import GatewayMetrics
 from connectors.producing import BrokerGone, Pair
+from tests.unit.connectors import kept
 from topics.identifiers import uscc_check_digit
-from topics.wire import decode
 
 NOW = 1_790_000_000_000
 USCC = "91350100M000100Y43"
@@ -101,28 +101,17 @@ def rows_of(form: str, count: int) -> list[Row]:
 
 
 @dataclass
-class Kept:
-    """A writer that keeps records by topic, acknowledged at once; with `fails_after`, only so many batches are."""
+class Kept(kept.Kept):
+    """With `fails_after`, only so many batches are acknowledged."""
 
-    records: list[tuple[str, Pair]] = field(default_factory=list)
     fails_after: int | None = None
     calls: int = 0
 
     def submit(self, topic: str, pairs: list[Pair], wait_seconds: float = 0.0) -> Future[int]:
-        future: Future[int] = Future()
         self.calls += 1
-        if self.fails_after is not None and self.calls > self.fails_after:
-            future.set_exception(BrokerGone("gone"))
-            return future
-        self.records += [(topic, pair) for pair in pairs]
-        future.set_result(len(pairs))
-        return future
-
-    def events(self) -> list[dict[str, Any]]:
-        return [decode(value)[1] for topic, (_, value) in self.records if topic != "rejected"]
-
-    def letters(self) -> list[dict[str, Any]]:
-        return [decode(value)[1] for topic, (_, value) in self.records if topic == "rejected"]
+        gone = self.fails_after is not None and self.calls > self.fails_after
+        self.failure = BrokerGone("gone") if gone else None
+        return super().submit(topic, pairs, wait_seconds)
 
 
 @dataclass
